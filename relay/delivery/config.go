@@ -1,0 +1,49 @@
+package delivery
+
+import (
+	"crypto/x509"
+	"log/slog"
+	"time"
+
+	"tenma/metrics"
+)
+
+// Config is what a Client is told.
+type Config struct {
+	Hostname            string // said in EHLO where a route's source names none
+	Timeouts            Timeouts
+	PrivateDestinations bool // addresses of loopback and private networks may be dialled
+	NoPipelining        bool
+	NoBDAT              bool
+	ConnectionMessages  int    // messages on one connection; 0: 100
+	BatchRecipients     int    // recipients in one transaction; 0: 100
+	LaneConnections     int    // open sockets of a lane, idle ones included; 0: 10
+	TLSMinimum          uint16 // 0: TLS 1.0 where any TLS is better than none, 1.2 where it is demanded
+}
+
+// Timeouts are the longest waits of a client. Zero fields take Defaults'.
+type Timeouts struct {
+	Connect, Banner, EHLO, StartTLS, Mail, Rcpt, Data, Block, Dot, Reset, Quit, Idle time.Duration
+}
+
+// DefaultTimeouts are what practice has settled on inside the minima of
+// RFC 5321 section 4.5.3.2, except that connect, banner and EHLO are shorter
+// than its 5 minutes: an attempt that fails there repeats nothing. The final
+// dot keeps its 10 minutes, since giving up there makes duplicates.
+func DefaultTimeouts() Timeouts {
+	return Timeouts{
+		Connect: 30 * time.Second, Banner: 60 * time.Second, EHLO: 60 * time.Second, StartTLS: 30 * time.Second,
+		Mail: 120 * time.Second, Rcpt: 120 * time.Second, Data: 120 * time.Second, Block: 180 * time.Second,
+		Dot: 600 * time.Second, Reset: 5 * time.Second, Quit: 5 * time.Second, Idle: 60 * time.Second,
+	}
+}
+
+// Deps are what a Client works with.
+type Deps struct {
+	Resolver Resolver
+	Dialer   Dialer         // nil: the system's
+	Roots    *x509.CertPool // nil: the system's
+	Metrics  *metrics.Delivery
+	Log      *slog.Logger
+	Seed     uint64 // of the order among equal preferences
+}

@@ -1,0 +1,20 @@
+package delivery
+
+import (
+	"context"
+	"net"
+	"net/netip"
+)
+
+// Resolver finds the addresses of a host, IPv6 and IPv4, in the order to try.
+// An error is told apart by package dnscache's sentinels as text only: a host
+// that surely does not exist satisfies IsNotFound.
+type Resolver interface {
+	LookupAddrs(ctx context.Context, host string) ([]netip.Addr, error)
+	IsNotFound(err error) bool
+}
+
+// Dialer opens connections. local is the address to dial from, zero for any.
+type Dialer interface {
+	Dial(ctx context.Context, local netip.Addr, to netip.AddrPort) (net.Conn, error)
+}

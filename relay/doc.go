@@ -1,0 +1,41 @@
+// Package relay joins the stages of the mail relay and is the only package
+// that sees them all.
+//
+// # The road of a message
+//
+//  1. ingress (SMTP) checks who may send what to whom and hands envelope and
+//     body to intake.
+//  2. intake is the only door: loop check, Received field. It writes one spool
+//     entry and returns when that entry is on stable storage. Only then does
+//     the client hear 250. A full or sick spool is a 452, never a lie.
+//  3. spool hands the entry to queue through Feed: when it is new, after a
+//     restart, and when a deferred one falls due. One code path.
+//  4. queue splits recipients by domain, asks route for the lane, files one
+//     small item per message and lane, and hands an Attempt to delivery.
+//  5. delivery reuses or dials a connection, meets the TLS demand, pipelines,
+//     streams the body, and returns one Outcome per recipient.
+//  6. queue settles: sent; deferred; failed or expired, with a DSN that bounce
+//     composed. Each fact is one mail.Event. The recipients' new state, the DSN
+//     as a new entry, and the removal of a finished entry are one atomic
+//     settlement.
+//  7. The DSN enters the queue like any other entry, with the null sender; it
+//     never causes another.
+//
+// # The promises
+//
+//  1. 250 only after the commit is durable (ingress.Server).
+//  2. The stored body never changes after commit; added headers are a prefix
+//     (spool.Engine).
+//  3. A lost settlement may repeat a delivery, never lose one. A settlement is
+//     synced within 50 ms even when idle (spool.Engine).
+//  4. A DSN commits with the settlement that causes it, under an id derived
+//     from the original: a crash repeats neither (bounce.Composer).
+//  5. A final event reaches the mail log before its entry's removal is durable
+//     (maillog.Log).
+//  6. After the final dot the reply is awaited, shutdown or not
+//     (delivery.Client).
+//  7. The null sender never gets a DSN (bounce.Composer).
+//  8. One shard owns a lane; one ledger owns a message (queue.Queue).
+//  9. A sender passes only for an account that was granted the domain
+//     (intake.Server).
+package relay

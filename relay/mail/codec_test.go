@@ -1,0 +1,115 @@
+package mail
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"tenma/relay/wire/smtp"
+)
+
+func fullEnvelope() *Envelope {
+	return &Envelope{
+		Sender: smtp.Address{Local: "a b", Domain: "example.test"},
+		Recipients: []Recipient{
+			{Address: smtp.Address{Local: "ü", Domain: "xn--bcher-kva.test"}, Notify: NotifyFailure | NotifyDelay, ORcpt: "rfc822;x@y.test"},
+			{Address: smtp.Address{Local: "postmaster"}},
+		},
+		Received: time.Unix(1_700_000_000, 0), Expire: time.Unix(1_700_100_000, 0), Size: 12345,
+		Prefix: []byte("Received: x\r\n"), SMTPUTF8: true, EightBit: true, RequireTLS: true,
+		Ret: RetFull, EnvID: "id", Priority: Bulk, Tenant: "t", Campaign: "c", Account: "a", Origin: FromHTTP,
+		Listener: "l", Client: netip.MustParseAddrPort("[2001:db8::1]:25"), HELO: "h", Session: "s", From: "f", Subject: "su", MsgID: "m",
+	}
+}
+
+func fullState() *State {
+	return &State{Held: true, Signature: []byte("DKIM-Signature: x\r\n"), Recipients: []RecipientState{
+		{Fate: Deferred, Attempts: 7, Due: time.Unix(1_700_000_300, 0), DelayTold: true, Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 7, 1}, Text: "later\nplease"}, Host: "mx.test"},
+		{Fate: Sent, Attempts: 1},
+	}}
+}
+
+var asIs = cmp.Options{cmpopts.EquateComparable(netip.AddrPort{})}
+
+func TestEnvelopeRoundTrip(t *testing.T) {
+	for _, e := range []*Envelope{{Prefix: []byte{}, Recipients: []Recipient{}}, fullEnvelope()} {
+		got, err := DecodeEnvelope(AppendEnvelope(nil, e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(e, got, asIs); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
+func TestStateRoundTrip(t *testing.T) {
+	for _, s := range []*State{{}, fullState()} {
+		got, err := DecodeState(AppendState(nil, s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(s, got); d != "" {
+			t.Error(d)
+		}
+	}
+	if s, err := DecodeState(nil); err != nil || s.Recipients != nil {
+		t.Errorf("no state: %v, %v", s, err)
+	}
+}
+
+// A cut or changed record is an error or another valid record, never a panic
+// and never a silent half.
+func TestDamagedRecords(t *testing.T) {
+	b := AppendEnvelope(nil, fullEnvelope())
+	for n := range b {
+		if _, err := DecodeEnvelope(b[:n]); err == nil {
+			t.Errorf("envelope cut to %d octets was taken", n)
+		}
+	}
+	b = AppendState(nil, fullState())
+	for n := 1; n < len(b); n++ {
+		if _, err := DecodeState(b[:n]); err == nil {
+			t.Errorf("state cut to %d octets was taken", n)
+		}
+	}
+}
+
+func FuzzDecodeEnvelope(f *testing.F) {
+	f.Add(AppendEnvelope(nil, fullEnvelope()))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := DecodeEnvelope(b)
+		if err != nil {
+			return
+		}
+		again, err := DecodeEnvelope(AppendEnvelope(nil, e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(e, again, asIs); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+func FuzzDecodeState(f *testing.F) {
+	f.Add(AppendState(nil, fullState()))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := DecodeState(b)
+		if err != nil {
+			return
+		}
+		one := AppendState(nil, s)
+		again, err := DecodeState(one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(one, AppendState(nil, again)) {
+			t.Error("a second round changed the record")
+		}
+	})
+}

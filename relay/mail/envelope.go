@@ -1,0 +1,100 @@
+package mail
+
+import (
+	"net/netip"
+	"time"
+
+	"tenma/relay/wire/smtp"
+)
+
+// Priority is the urgency of a message; the zero value is ordinary mail.
+type Priority int8
+
+// Priorities, most urgent last.
+const (
+	Bulk   Priority = -1
+	Normal Priority = 0
+	Urgent Priority = 1
+)
+
+// Origin says through which door a message came.
+type Origin uint8
+
+// The doors.
+const (
+	FromSMTP Origin = iota
+	FromHTTP
+	FromSelf // a DSN of ours
+)
+
+// Envelope is what was said about a message when it was accepted. It never
+// changes after the commit (promise 2 of package relay).
+type Envelope struct {
+	Sender     smtp.Address // the reverse path; null for a DSN
+	Recipients []Recipient
+	Received   time.Time // when the mail was accepted, to the second
+	Expire     time.Time // after this no further attempt; zero: the queue's setting
+	Size       int64     // octets of prefix and body together
+
+	// Prefix is the header text that the relay put before the body, each line
+	// ended by CRLF. DKIM signatures are not in it; see State.Signature.
+	Prefix []byte
+
+	SMTPUTF8   bool   // SMTPUTF8 was demanded (RFC 6531 section 3.4)
+	EightBit   bool   // the content has octets above 127
+	RequireTLS bool   // REQUIRETLS was demanded (RFC 8689)
+	Ret        Ret    // how much of the message a DSN returns
+	EnvID      string // ENVID as decoded from xtext (RFC 3461 section 4.4)
+
+	Priority Priority
+	Tenant   string
+	Campaign string
+	Account  string // who authenticated, "" for nobody
+	Origin   Origin
+	Listener string         // listener's address, for log and metrics
+	Client   netip.AddrPort // the peer that handed the mail in
+	HELO     string         // as the peer said it
+	Session  string         // id of the session, for the log
+	From     string         // header From, for the log; at most 256 octets
+	Subject  string         // header Subject, for the log; at most 256 octets
+	MsgID    string         // header Message-ID, for the log; at most 256 octets
+}
+
+// Ret is the RET parameter of MAIL (RFC 3461 section 4.3).
+type Ret uint8
+
+// Values of RET. RetUnset leaves the choice to us: headers only.
+const (
+	RetUnset Ret = iota
+	RetHeaders
+	RetFull
+)
+
+// Notify is the NOTIFY parameter of RCPT (RFC 3461 section 4.1), a set. The
+// zero value means that none was given: failure, and delay if the operator has
+// switched delay notices on.
+type Notify uint8
+
+// Members of the set. NotifyNever excludes the others.
+const (
+	NotifyNever Notify = 1 << iota
+	NotifySuccess
+	NotifyFailure
+	NotifyDelay
+)
+
+// OnFailure reports whether a failure is to be told.
+func (n Notify) OnFailure() bool { return n == 0 || n&NotifyFailure != 0 }
+
+// OnDelay reports whether a delay is to be told.
+func (n Notify) OnDelay() bool { return n == 0 || n&NotifyDelay != 0 }
+
+// OnSuccess reports whether success is to be told.
+func (n Notify) OnSuccess() bool { return n&NotifySuccess != 0 }
+
+// Recipient is one RCPT that was accepted.
+type Recipient struct {
+	Address smtp.Address
+	Notify  Notify
+	ORcpt   string // ORCPT as "type;address", xtext decoded (RFC 3461 section 4.2); "" for none
+}
