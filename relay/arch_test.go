@@ -26,7 +26,7 @@ var lines = [][]string{
 	{"relay/admin/..."},
 	{"relay/config"},
 	{"relay"},
-	{"relay/relaytest"},
+	{"relay/relaytest/..."},
 	{"bench/..."},
 	{"cmd/..."},
 }

@@ -1,0 +1,29 @@
+package route
+
+import (
+	"net/netip"
+
+	"tenma/relay/mail"
+	"tenma/relay/wire/smtp"
+)
+
+// Config is what an Adviser is told.
+type Config struct {
+	Hostname            string        // our own name: an MX that bears it is a loop
+	Rules               []Rule        // first match wins
+	Local               []smtp.Domain // domains whose mailboxes live here
+	Port                uint16        // of MX hosts; 0: 25
+	PrivateDestinations bool          // MX at loopback or private addresses may be used
+	Source              mail.Source   // the outbound identity
+	Own                 []netip.Addr  // our own addresses that listen on Port, for loop detection
+}
+
+// Rule is one [[route]].
+type Rule struct {
+	Domain string    // "corp.test", "*.corp.test" (below it), "*" (all)
+	Kind   mail.Kind // ByMX, ByHost, Discard, Local
+	Hosts  []mail.Host
+	LMTP   bool
+	TLS    mail.TLSDemand
+	Auth   *mail.Credentials
+}
