@@ -1,0 +1,81 @@
+package config
+
+import (
+	"log/slog"
+	"path/filepath"
+
+	"tenma/dnscache"
+	"tenma/relay/admin"
+	"tenma/relay/delivery"
+	"tenma/relay/ingress"
+	"tenma/relay/intake"
+	"tenma/relay/mailbox"
+	"tenma/relay/maillog"
+	"tenma/relay/policy/auth"
+	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/route"
+	"tenma/relay/queue"
+)
+
+// Config is everything that the relay is told. It is plain data: reading it
+// opens no socket and creates no file. Loggers inside the stages' parts are
+// left nil for the assembly to set.
+type Config struct {
+	Path     string // the file that it was read from, absolute; "": Default
+	Hostname string // said in the banner, EHLO and Received
+	DataDir  string // absolute; the assembly creates it
+
+	TLS   TLS
+	Spool Spool
+	Log   Log
+
+	Ingress  ingress.Config
+	Intake   intake.Config
+	Queue    queue.Config
+	Delivery delivery.Config
+	Mailbox  mailbox.Config
+	MailLog  maillog.Config
+	Admin    admin.Config
+
+	DNS   dnscache.Config
+	Route route.Config
+	Auth  auth.Config
+	DKIM  dkim.Config
+}
+
+// TLS says which certificate the listeners show.
+type TLS struct {
+	Certificate string // PEM chain, absolute path
+	Key         string // PEM key, absolute path
+	// SelfSigned says that none was named: the pair is made at the paths above,
+	// in the data directory, if it is not there.
+	SelfSigned bool
+}
+
+// Spool is [spool]; cmd/tenma makes the engine's own configuration of it.
+type Spool struct {
+	Dir            string  // absolute
+	Sync           bool    // false: a 250 may be lost with the power
+	Memory         int64   // octets of bodies kept in memory
+	MinFreePercent float64 // of the disk; below it Commit is refused; 0: see MinFreeBytes
+	MinFreeBytes   int64   // the same in octets
+}
+
+// Log is the program log (the mail log is MailLog).
+type Log struct {
+	Level slog.Level
+	JSON  bool // one JSON object a line instead of text
+}
+
+// Names inside the data directory that are not settings.
+const (
+	AccountsFile = "accounts"
+	TokenFile    = "admin-token"
+	DKIMDir      = "dkim"
+	MailDir      = "mail"
+	LogDir       = "log"
+	SpoolDir     = "spool"
+)
+
+// InData gives the path of a name inside the data directory.
+func (c *Config) InData(name string) string { return filepath.Join(c.DataDir, name) }
