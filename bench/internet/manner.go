@@ -1,0 +1,106 @@
+package internet
+
+import (
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Points of a conversation at which a Manner may answer in its own way.
+const (
+	AtConnect  = "connect"
+	AtEHLO     = "ehlo"
+	AtHELO     = "helo"
+	AtStartTLS = "starttls"
+	AtMail     = "mail"
+	AtRcpt     = "rcpt"
+	AtData     = "data"
+	AtDot      = "dot" // after the message: its final reply
+)
+
+// Two answers that are none.
+const (
+	Drop  = "drop"  // the connection is closed without a reply
+	Stall = "stall" // nothing more is said; the connection stays open
+)
+
+// Manner is how a receiver behaves. The zero value is a friendly, quick,
+// modern host without TLS.
+type Manner struct {
+	// Say overrides the reply at a point: "451 4.3.0 later", several lines
+	// parted by "\n", Drop or Stall. A reply "421 ..." closes afterwards.
+	Say map[string]string
+	// Users overrides the reply to RCPT by local part.
+	Users map[string]string
+	// Wait delays the reply at a point.
+	Wait map[string]time.Duration
+
+	Without     map[string]bool // EHLO keywords that are not offered, in upper case
+	HELOOnly    bool            // EHLO is a 502
+	TLS         *tls.Config     // STARTTLS is offered with this
+	TLSRequired bool            // MAIL before STARTTLS is a 530
+	Size        int64           // SIZE that is offered; 0: 25 MiB
+	Greylist    time.Duration   // a sender and recipient unseen so long get a 451
+	TempFail    float64         // part of the messages that get a 451 after the dot
+	Unknown     float64         // part of the local parts that get a 550, the same ones each time
+	MaxConns    int             // more at a time are turned away with 421; 0: no limit
+}
+
+// ParseManner reads a manner from words, as the test scripts write it:
+//
+//	say:rcpt=451_4.7.1_later  user:bob=550_5.1.1_no  wait:dot=5m
+//	without=PIPELINING  helo-only  tls  tls-required  size=1000
+//	greylist=5m  tempfail=0.2  unknown=0.1  max-connections=2
+//
+// An underscore stands for a space, "|" for the end of a reply's line. cert is
+// used for tls.
+func ParseManner(words []string, cert *tls.Config) (Manner, error) {
+	m := Manner{Say: map[string]string{}, Users: map[string]string{}, Wait: map[string]time.Duration{}, Without: map[string]bool{}}
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		kind, name, _ := strings.Cut(key, ":")
+		text := strings.NewReplacer("_", " ", "|", "\n").Replace(value)
+		var err error
+		switch kind {
+		case "say":
+			m.Say[name] = text
+		case "user":
+			m.Users[name] = text
+		case "wait":
+			m.Wait[name], err = time.ParseDuration(value)
+		case "without":
+			m.Without[strings.ToUpper(value)] = true
+		case "helo-only":
+			m.HELOOnly = true
+		case "tls":
+			m.TLS = cert
+		case "tls-required":
+			m.TLS, m.TLSRequired = cert, true
+		case "size":
+			m.Size, err = strconv.ParseInt(value, 10, 64)
+		case "greylist":
+			m.Greylist, err = time.ParseDuration(value)
+		case "tempfail":
+			m.TempFail, err = strconv.ParseFloat(value, 64)
+		case "unknown":
+			m.Unknown, err = strconv.ParseFloat(value, 64)
+		case "max-connections":
+			m.MaxConns, err = strconv.Atoi(value)
+		default:
+			err = fmt.Errorf("unknown word")
+		}
+		if err != nil {
+			return m, fmt.Errorf("manner %q: %w", w, err)
+		}
+	}
+	return m, nil
+}
+
+// clone lets a Receiver keep a manner that its owner goes on changing.
+func (m Manner) clone() Manner {
+	m.Say, m.Users, m.Wait, m.Without = maps.Clone(m.Say), maps.Clone(m.Users), maps.Clone(m.Wait), maps.Clone(m.Without)
+	return m
+}
