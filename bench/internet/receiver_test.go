@@ -2,9 +2,12 @@ package internet_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/smtp"
+	"net/textproto"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -81,11 +84,15 @@ func TestManners(t *testing.T) {
 		"tempfail=1":                "451 4.3.0 Temporary trouble",
 		"say:dot=drop":              "EOF",
 		"say:data=421_4.3.2_closed": "421 4.3.2 closed",
-		"say:dot=550_one|550_two":   "550 \"one\\ntwo\"",
+		"say:dot=550_one|550_two":   "550 one\ntwo",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			n := serve(t, words, nil)
 			err := send(t, n, "b@dst.test", "x\r\n")
+			var reply *textproto.Error
+			if errors.As(err, &reply) {
+				err = fmt.Errorf("%d %s", reply.Code, reply.Msg)
+			}
 			if err == nil || err.Error() != want {
 				t.Errorf("%s: %v, want %s", words, err, want)
 			}
