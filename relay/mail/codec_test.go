@@ -21,6 +21,7 @@ func fullEnvelope() *Envelope {
 		},
 		Received: time.Unix(1_700_000_000, 0), Expire: time.Unix(1_700_100_000, 0), Size: 12345,
 		Prefix: []byte("Received: x\r\n"), SMTPUTF8: true, EightBit: true, RequireTLS: true,
+		Trusted: true, TLS: true, Basic: true, LMTP: true,
 		Ret: RetFull, EnvID: "id", Priority: Bulk, Tenant: "t", Campaign: "c", Account: "a", Origin: FromHTTP,
 		Listener: "l", Client: netip.MustParseAddrPort("[2001:db8::1]:25"), HELO: "h", Session: "s", From: "f", Subject: "su", MsgID: "m",
 	}
@@ -43,6 +44,41 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 		}
 		if d := cmp.Diff(e, got, asIs); d != "" {
 			t.Error(d)
+		}
+	}
+}
+
+// Each flag has its own bit.
+func TestEnvelopeFlags(t *testing.T) {
+	for _, e := range []*Envelope{{SMTPUTF8: true}, {EightBit: true}, {RequireTLS: true}, {Trusted: true}, {TLS: true}, {Basic: true}, {LMTP: true}} {
+		e.Prefix, e.Recipients = []byte{}, []Recipient{}
+		got, err := DecodeEnvelope(AppendEnvelope(nil, e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(e, got, asIs); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
+func TestProtocol(t *testing.T) {
+	for _, c := range []struct {
+		e    Envelope
+		want string
+	}{
+		{Envelope{}, "ESMTP"},
+		{Envelope{Basic: true}, "SMTP"},
+		{Envelope{TLS: true}, "ESMTPS"},
+		{Envelope{Account: "a"}, "ESMTPA"},
+		{Envelope{TLS: true, Account: "a"}, "ESMTPSA"},
+		{Envelope{SMTPUTF8: true, TLS: true, Account: "a"}, "UTF8SMTPSA"},
+		{Envelope{LMTP: true, TLS: true}, "LMTPS"},
+		{Envelope{LMTP: true, SMTPUTF8: true}, "UTF8LMTP"},
+		{Envelope{Origin: FromHTTP, TLS: true}, "HTTP"},
+	} {
+		if got := c.e.Protocol(); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.e, got, c.want)
 		}
 	}
 }

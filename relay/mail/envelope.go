@@ -54,10 +54,41 @@ type Envelope struct {
 	Listener string         // listener's address, for log and metrics
 	Client   netip.AddrPort // the peer that handed the mail in
 	HELO     string         // as the peer said it
+	Trusted  bool           // the client may relay: by its address or because it authenticated
+	TLS      bool           // the client's connection was encrypted
+	Basic    bool           // the client greeted with HELO, not EHLO
+	LMTP     bool           // the client spoke LMTP
 	Session  string         // id of the session, for the log
 	From     string         // header From, for the log; at most 256 octets
 	Subject  string         // header Subject, for the log; at most 256 octets
 	MsgID    string         // header Message-ID, for the log; at most 256 octets
+}
+
+// Protocol is the keyword for how the mail came in, as it stands behind "with"
+// in a Received field: SMTP, or ESMTP with S for TLS and A for AUTH (RFC 3848),
+// UTF8SMTP likewise (RFC 6531 section 4.3), LMTP, HTTP.
+func (e *Envelope) Protocol() string {
+	if e.Origin != FromSMTP {
+		return "HTTP"
+	}
+	p := "ESMTP"
+	switch {
+	case e.LMTP && e.SMTPUTF8:
+		p = "UTF8LMTP"
+	case e.LMTP:
+		p = "LMTP"
+	case e.SMTPUTF8:
+		p = "UTF8SMTP"
+	case e.Basic:
+		return "SMTP"
+	}
+	if e.TLS {
+		p += "S"
+	}
+	if e.Account != "" {
+		p += "A"
+	}
+	return p
 }
 
 // Ret is the RET parameter of MAIL (RFC 3461 section 4.3).
