@@ -50,6 +50,7 @@ type TLS struct {
 	// SelfSigned says that none was named: the pair is made at the paths above,
 	// in the data directory, if it is not there.
 	SelfSigned bool
+	Minimum    uint16 // version that a client must have, tls.VersionTLS12 ...; 0: 1.2
 }
 
 // Spool is [spool]; cmd/tenma makes the engine's own configuration of it.

@@ -1,0 +1,129 @@
+package config
+
+import (
+	"bytes"
+	"crypto/tls"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func selfSigned(dir string) TLS {
+	return TLS{Certificate: filepath.Join(dir, selfCert), Key: filepath.Join(dir, selfKey), SelfSigned: true}
+}
+
+func TestSelfSigned(t *testing.T) {
+	dir := t.TempDir()
+	paths := selfSigned(dir)
+	c, err := OpenCertificates(paths, "mx.sender.test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := shown(t, c)
+	for _, name := range []string{"mx.sender.test", "localhost", "127.0.0.1"} {
+		if err := first.Leaf.VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+	info, err := os.Stat(paths.Key)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("key has mode %v, %v", info.Mode(), err)
+	}
+	again, err := OpenCertificates(paths, "mx.sender.test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(first.Certificate[0], shown(t, again).Certificate[0]) {
+		t.Error("a second start made a second certificate")
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+		t.Errorf("left behind: %v", entries)
+	}
+	if minimum := c.Server().MinVersion; minimum != tls.VersionTLS12 {
+		t.Errorf("minimum version %x", minimum)
+	}
+}
+
+// A renewed pair is taken without a restart; a broken one leaves the former.
+func TestRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, other := t.TempDir(), t.TempDir()
+		var logged strings.Builder
+		c, err := OpenCertificates(selfSigned(dir), "mx.sender.test", slog.New(slog.NewTextHandler(&logged, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := shown(t, c)
+		if _, err := OpenCertificates(selfSigned(other), "new.sender.test", slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+
+		// Only the certificate is new: the pair does not fit.
+		move(t, other, dir, selfCert)
+		time.Sleep(recheck + 1)
+		if shown(t, c) != first || !strings.Contains(logged.String(), "stays in force") {
+			t.Errorf("a half-written pair is shown; log: %s", logged.String())
+		}
+		move(t, other, dir, selfKey)
+		if shown(t, c) != first {
+			t.Error("files are looked at on every handshake")
+		}
+		time.Sleep(recheck + 1)
+		if name := shown(t, c).Leaf.Subject.CommonName; name != "new.sender.test" {
+			t.Errorf("still shows the certificate of %s", name)
+		}
+	})
+}
+
+func TestExpiredSelfSignedIsMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		paths := selfSigned(t.TempDir())
+		log := slog.New(slog.DiscardHandler)
+		c, err := OpenCertificates(paths, "mx.sender.test", log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := shown(t, c)
+		time.Sleep(selfLife + time.Hour)
+		c, err = OpenCertificates(paths, "mx.sender.test", log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second := shown(t, c).Leaf; second.Equal(first.Leaf) || time.Now().After(second.NotAfter) {
+			t.Errorf("shows a certificate that ended %v", second.NotAfter)
+		}
+	})
+}
+
+func TestOpenCertificatesFails(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	dir := filepath.Join(t.TempDir(), "missing")
+	if _, err := OpenCertificates(selfSigned(dir), "mx", log); err == nil {
+		t.Error("a certificate was made in a directory that is not there")
+	}
+	paths := selfSigned(dir)
+	paths.SelfSigned = false
+	if _, err := OpenCertificates(paths, "mx", log); err == nil || !strings.Contains(err.Error(), selfCert) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func shown(t *testing.T, c *Certificates) *tls.Certificate {
+	t.Helper()
+	pair, err := c.Server().GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+func move(t *testing.T, from, to, name string) {
+	t.Helper()
+	if err := os.Rename(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+		t.Fatal(err)
+	}
+}

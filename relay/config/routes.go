@@ -1,0 +1,331 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"tenma/relay/mail"
+	"tenma/relay/policy/auth"
+	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/route"
+	"tenma/relay/wire/smtp"
+)
+
+// routes reads every [[route]].
+func (r *reader) routes(s *section, c *Config) {
+	seen := map[string]int{}
+	s.each("route", func(s *section) {
+		rule := route.Rule{}
+		d := s.str("domain", &rule.Domain)
+		if d != nil {
+			r.pattern(s, d, &rule)
+			if line := seen[rule.Domain] + seen["*"]; line > 0 {
+				s.warnf(d.at, "this route is never used: the one in line %d matches first", line)
+			} else {
+				seen[rule.Domain] = d.at.line
+			}
+		} else if s.values["domain"] == nil {
+			s.errorf(s.at, `[[route]] has no domain; write domain = "corp.test", "*.corp.test" or "*"`)
+		}
+		t := &target{}
+		to := s.strings("to", true, func(v *value) { t.add(s, v) })
+		if to == nil && s.values["to"] == nil {
+			s.errorf(s.at, `[[route]] has no to; write to = "smtp://host:port"`)
+		}
+		if to != nil && to.kind == unstable.Array && len(to.items) == 0 {
+			s.errorf(to.at, `to is empty; write "smtp://host:port", "mx" or "discard"`)
+		}
+		rule.Kind, rule.Hosts, rule.LMTP = t.kind, t.hosts, t.scheme == "lmtp"
+		rule.Auth = r.credentials(s)
+		rule.TLS = r.demand(s, t, rule.Auth)
+		c.Route.Rules = append(c.Route.Rules, rule)
+	})
+}
+
+func (r *reader) pattern(s *section, v *value, rule *route.Rule) {
+	if v.text == "*" {
+		return
+	}
+	base, below := strings.CutPrefix(v.text, "*.")
+	d, err := smtp.ParseDomain(base)
+	if err != nil || strings.Contains(base, "*") {
+		s.errorf(v.at, `domain: %q is no pattern; write "corp.test", "*.corp.test" (all below it) or "*" (all)`, clip(v.text))
+		return
+	}
+	rule.Domain = string(d)
+	if below {
+		rule.Domain = "*." + rule.Domain
+	}
+}
+
+// target gathers what the strings of "to" say.
+type target struct {
+	kind   mail.Kind
+	scheme string // of the first; all must agree
+	hosts  []mail.Host
+}
+
+func (t *target) add(s *section, v *value) {
+	scheme, rest, isURL := strings.Cut(v.text, "://")
+	if !isURL {
+		scheme = v.text
+	}
+	if t.scheme != "" && (t.scheme != scheme || !isURL) {
+		s.errorf(v.at, "to: hosts of one route must have one scheme; this is %q after %q", clip(v.text), t.scheme)
+		return
+	}
+	ports := map[string]string{"smtp": "25", "smtps": "465", "lmtp": "24"}
+	switch {
+	case v.text == "discard":
+		t.kind = mail.Discard
+	case v.text == "mx":
+		t.kind = mail.ByMX
+	case isURL && ports[scheme] != "":
+		t.kind = mail.ByHost
+		h, ok := nextHop(s, v, rest, ports[scheme])
+		if !ok {
+			return
+		}
+		h.Pref = uint16(len(t.hosts)) // in the order written
+		t.hosts = append(t.hosts, h)
+	default:
+		hint := ""
+		if _, _, err := net.SplitHostPort(v.text); err == nil || strings.Contains(v.text, ".") {
+			hint = "; did you mean " + strconv.Quote("smtp://"+clip(v.text)) + "?"
+		}
+		s.errorf(v.at, `to must be "smtp://host:port", "smtps://...", "lmtp://...", "mx" or "discard", not %q%s`, clip(v.text), hint)
+		return
+	}
+	t.scheme = scheme
+}
+
+func nextHop(s *section, v *value, rest, defaultPort string) (mail.Host, bool) {
+	rest = strings.TrimSuffix(rest, "/")
+	if strings.Contains(rest, "@") {
+		s.errorf(v.at, `to: name and password do not stand in the address; write user = "..." and password = { file = "..." }`)
+		return mail.Host{}, false
+	}
+	host, port, err := net.SplitHostPort(rest)
+	if err != nil {
+		host, port = strings.TrimSuffix(strings.TrimPrefix(rest, "["), "]"), defaultPort
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		s.errorf(v.at, "to: %q is not a port from 1 to 65535", clip(port))
+		return mail.Host{}, false
+	}
+	h := mail.Host{Name: host, Port: uint16(n)}
+	if a, err := netip.ParseAddr(host); err == nil {
+		h.Addr = a
+		return h, true
+	}
+	d, err := smtp.ParseDomain(host)
+	if err != nil || d.IsLiteral() {
+		s.errorf(v.at, "to: %q is neither a host name nor an address", clip(host))
+		return mail.Host{}, false
+	}
+	h.Name = string(d)
+	return h, true
+}
+
+// credentials reads user and password.
+func (r *reader) credentials(s *section) *mail.Credentials {
+	var user, password string
+	u := s.str("user", &user)
+	p := r.secret(s, "password", &password)
+	switch {
+	case u == nil && p == nil:
+		return nil
+	case u == nil:
+		s.errorf(p.at, "password is set but user is not")
+		return nil
+	case p == nil:
+		if s.values["password"] == nil {
+			s.errorf(u.at, "user is set but password is not")
+		}
+		return nil
+	}
+	return &mail.Credentials{User: user, Password: password}
+}
+
+// secret reads a string, { file = "..." } or { env = "..." }. The value never
+// appears in an error.
+func (r *reader) secret(s *section, key string, into *string) *value {
+	v := s.find(key)
+	switch {
+	case v == nil:
+		return nil
+	case v.kind == unstable.String:
+		*into = v.text
+	case v.table != nil:
+		sub := r.section(s.name+"."+key, v.table)
+		var file, env string
+		f, e := sub.str("file", &file), sub.str("env", &env)
+		sub.close()
+		delete(r.schema, sub.name) // not a section of its own
+		switch {
+		case f != nil && e == nil:
+			name := r.path(file, true)
+			text, err := r.readFile(name)
+			if err != nil {
+				s.errorf(f.at, "%s: the file %s cannot be read: %s", key, name, plain(err))
+				return nil
+			}
+			*into = strings.TrimRight(string(text), "\r\n")
+		case e != nil && f == nil:
+			text, ok := r.getenv(env)
+			if !ok {
+				s.errorf(e.at, "%s: the environment has no variable %s", key, clip(env))
+				return nil
+			}
+			*into = text
+		default:
+			s.errorf(v.at, `%s must be a string, { file = "..." } or { env = "..." }`, key)
+			return nil
+		}
+	default:
+		s.errorf(v.at, `%s must be a string, { file = "..." } or { env = "..." }`, key)
+		return nil
+	}
+	if *into == "" {
+		s.errorf(v.at, "%s is empty", key)
+		return nil
+	}
+	return v
+}
+
+// demand reads tls and checks that a password never leaves unprotected.
+func (r *reader) demand(s *section, t *target, login *mail.Credentials) mail.TLSDemand {
+	words := map[string]mail.TLSDemand{
+		"opportunistic": mail.TLSOpportunistic, "none": mail.TLSNone, "required": mail.TLSRequired, "verified": mail.TLSVerified,
+	}
+	word := "opportunistic"
+	loopback := len(t.hosts) > 0
+	for _, h := range t.hosts {
+		loopback = loopback && (h.Addr.IsLoopback() || h.Name == "localhost")
+	}
+	if login != nil && !loopback {
+		word = "verified"
+	}
+	v := s.choice("tls", &word, "opportunistic", "none", "required", "verified")
+	switch {
+	case t.kind == mail.Discard && (v != nil || login != nil):
+		s.errorf(s.at, `to = "discard" opens no connection; tls, user and password mean nothing`)
+	case t.kind == mail.ByMX && login != nil && t.scheme == "mx":
+		s.errorf(s.at, `user and password are for to = "smtp://..." or "smtps://..."; an MX is a stranger`)
+	case t.scheme == "smtps":
+		if v != nil && word != "verified" {
+			s.errorf(v.at, `smtps is TLS from the first octet with a verified certificate; tls = %q contradicts it`, word)
+		}
+		return mail.TLSImplicit
+	case login != nil && !loopback && word != "verified":
+		s.errorf(v.at, `tls = %q with a password: it is only sent over verified TLS; write tls = "verified" or to = "smtps://..."`, word)
+	}
+	return words[word]
+}
+
+// domains reads every [[domain]] and [[alias]].
+func (r *reader) domains(s *section, c *Config) {
+	local := map[smtp.Domain]int{}
+	s.each("domain", func(s *section) {
+		var name string
+		v := s.str("name", &name)
+		if v == nil {
+			if s.values["name"] == nil {
+				s.errorf(s.at, `[[domain]] has no name; write name = "example.test"`)
+			}
+			return
+		}
+		d, ok := s.domainOf("name", v)
+		switch {
+		case !ok:
+		case local[d] > 0:
+			s.errorf(v.at, "domain %s stands in line %d already", d, local[d])
+		default:
+			local[d] = v.at.line
+			c.Auth.Domains = append(c.Auth.Domains, d)
+			c.Route.Local = append(c.Route.Local, d)
+		}
+	})
+	seen := map[string]int{}
+	s.each("alias", func(s *section) {
+		var text string
+		var a auth.Alias
+		v := s.str("address", &text)
+		if v != nil {
+			address, ok := s.addressOf("address", v)
+			key := strings.ToLower(address.String())
+			switch {
+			case !ok:
+			case local[address.Domain] == 0:
+				s.errorf(v.at, "alias %s is not in a domain that lives here; add [[domain]] name = %q", address, address.Domain)
+			case seen[key] > 0:
+				s.errorf(v.at, "alias %s stands in line %d already; list every address in its to", address, seen[key])
+			default:
+				seen[key] = v.at.line
+			}
+			a.Address = address
+		} else if s.values["address"] == nil {
+			s.errorf(s.at, "[[alias]] has no address")
+		}
+		to := s.strings("to", true, func(v *value) {
+			if address, ok := s.addressOf("to", v); ok {
+				if strings.EqualFold(address.String(), a.Address.String()) {
+					s.errorf(v.at, "alias %s goes to itself", address)
+					return
+				}
+				a.To = append(a.To, address)
+			}
+		})
+		if s.values["to"] == nil {
+			s.errorf(s.at, "[[alias]] has no to")
+		} else if to != nil && to.kind == unstable.Array && len(to.items) == 0 {
+			s.errorf(to.at, "to is empty: mail for the alias would go nowhere")
+		}
+		c.Auth.Aliases = append(c.Auth.Aliases, a)
+	})
+}
+
+// dkim reads every [[dkim]].
+func (r *reader) dkim(s *section, c *Config) {
+	seen := map[string]int{}
+	s.each("dkim", func(s *section) {
+		var domain, selector, key string
+		var k dkim.Key
+		d, sel, f := s.str("domain", &domain), s.str("selector", &selector), s.str("key", &key)
+		for _, name := range []string{"domain", "selector", "key"} {
+			if s.values[name] == nil {
+				s.errorf(s.at, "[[dkim]] has no %s; \"tenma dkim new DOMAIN\" makes a key and prints these lines", name)
+			}
+		}
+		if d != nil {
+			k.Domain, _ = s.domainOf("domain", d)
+		}
+		if sel != nil {
+			if x, err := smtp.ParseDomain(selector); err != nil || x.IsLiteral() {
+				s.errorf(sel.at, "selector: %q is not a name in the DNS", clip(selector))
+			} else {
+				k.Selector = string(x)
+			}
+		}
+		if d != nil && sel != nil {
+			id := path.Join(string(k.Domain), k.Selector)
+			if line := seen[id]; line > 0 {
+				s.errorf(sel.at, "selector %s of %s stands in line %d already", k.Selector, k.Domain, line)
+			}
+			seen[id] = sel.at.line
+		}
+		if f != nil {
+			k.Path = r.path(key, true)
+			if _, err := r.readFile(k.Path); err != nil {
+				s.errorf(f.at, "key %s cannot be read: %s; \"tenma dkim new %s\" makes one", k.Path, plain(err), clip(domain))
+			}
+		}
+		c.DKIM.Keys = append(c.DKIM.Keys, k)
+	})
+}
