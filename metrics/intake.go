@@ -1,10 +1,50 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus/promauto"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // Intake counts what stage intake does.
-type Intake struct{}
+type Intake struct {
+	Messages prometheus.Counter   // tenma_intake_messages_total: committed
+	Octets   prometheus.Counter   // tenma_intake_octets_total: bodies of committed messages
+	Staged   prometheus.Counter   // tenma_intake_staged_total: committed messages whose body went past memory
+	Refused  *IntakeRefused       // tenma_intake_refused_total
+	Commit   prometheus.Histogram // tenma_intake_commit_seconds: wait for stable storage
+	Held     prometheus.Gauge     // tenma_intake_held_bytes: memory of bodies that are arriving
+}
+
+// IntakeRefused counts messages that were not taken, by reason.
+type IntakeRefused struct {
+	Loop, Header, Memory, Full, Storage, Body prometheus.Counter
+}
 
 func newIntake(f promauto.Factory) *Intake {
-	return &Intake{}
+	refused := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "tenma_intake_refused_total",
+		Help: "Messages that were not taken after their body had begun.",
+	}, []string{"reason"})
+	return &Intake{
+		Messages: f.NewCounter(prometheus.CounterOpts{
+			Name: "tenma_intake_messages_total", Help: "Messages accepted and on stable storage.",
+		}),
+		Octets: f.NewCounter(prometheus.CounterOpts{
+			Name: "tenma_intake_octets_total", Help: "Octets of the bodies of accepted messages.",
+		}),
+		Staged: f.NewCounter(prometheus.CounterOpts{
+			Name: "tenma_intake_staged_total", Help: "Accepted messages whose body was too large for the group commit.",
+		}),
+		Refused: &IntakeRefused{
+			Loop: refused.WithLabelValues("loop"), Header: refused.WithLabelValues("header"), Memory: refused.WithLabelValues("memory"),
+			Full: refused.WithLabelValues("full"), Storage: refused.WithLabelValues("storage"), Body: refused.WithLabelValues("body"),
+		},
+		Commit: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "tenma_intake_commit_seconds", Help: "Wait of a message for stable storage.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16), // 0.5 ms to 16 s
+		}),
+		Held: f.NewGauge(prometheus.GaugeOpts{
+			Name: "tenma_intake_held_bytes", Help: "Memory of message bodies that are still arriving.",
+		}),
+	}
 }

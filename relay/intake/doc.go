@@ -3,5 +3,11 @@
 // the next hop, stores envelope and body as one spool entry, and returns when
 // that entry is on stable storage.
 //
+// A body is read once, as it arrives: kept in memory up to spool.MaxInline,
+// streamed to the spool beyond that. When its header section is complete it is
+// judged (section.go); a message that is not to be taken is still read to its
+// end, so that the client hears why. What the relay adds is a prefix
+// (received.go); the body itself is never changed (promise 2 of package relay).
+//
 // Server.Accept is the only entry point.
 package intake

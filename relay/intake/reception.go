@@ -1,0 +1,226 @@
+package intake
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"tenma/relay/mail"
+	"tenma/relay/wire/header"
+	"tenma/relay/wire/smtp"
+	"tenma/spool"
+)
+
+// Sizes of the buffers in which bodies arrive.
+const (
+	scratchMin  = 8 << 10  // holds the usual message without growing
+	scratchKeep = 64 << 10 // a buffer beyond this goes to the collector
+)
+
+// reception is one body on its way in. It is the io.Writer that the body is
+// written to, and belongs to one call of Accept.
+//
+// It takes every octet even when the message is lost already: the client is
+// only listening when it has said all it wanted to say.
+type reception struct {
+	server *Server
+	config *Config
+	ctx    context.Context
+	e      *mail.Envelope
+
+	buf     []byte // the body so far; once stage is there, no longer added to
+	charged int64  // of Server.held
+	size    int64
+	eight   bool
+	section section
+	judged  bool // section is filled
+	stage   spool.StageWriter
+	err     error // why the message is not taken
+}
+
+func (s *Server) begin(ctx context.Context, e *mail.Envelope) *reception {
+	r := &reception{server: s, config: s.config.Load(), ctx: ctx, e: e}
+	if b, ok := s.scratch.Get().(*[]byte); ok {
+		r.buf = *b
+	} else {
+		r.buf = make([]byte, 0, scratchMin)
+	}
+	r.charge(int64(cap(r.buf)))
+	return r
+}
+
+// release gives the memory back.
+func (r *reception) release() {
+	s := r.server
+	s.held.Add(-r.charged)
+	s.deps.Metrics.Held.Sub(float64(r.charged))
+	if c := cap(r.buf); c > 0 && c <= scratchKeep {
+		b := r.buf[:0]
+		s.scratch.Put(&b)
+	}
+	r.buf = nil
+}
+
+// drop forgets a body that was streamed to the spool.
+func (r *reception) drop() {
+	if r.stage != nil {
+		r.stage.Discard()
+	}
+}
+
+// charge books n octets of memory, or sets r.err when there are no more.
+func (r *reception) charge(n int64) {
+	s := r.server
+	r.charged += n
+	s.deps.Metrics.Held.Add(float64(n))
+	if s.held.Add(n) > r.config.Memory && r.err == nil {
+		s.deps.Metrics.Refused.Memory.Inc()
+		r.err = smtp.Errorf(452, smtp.Status{4, 3, 1}, "Too much mail is arriving, try again later")
+	}
+}
+
+// Write takes the next part of the body. It never fails; see r.err.
+func (r *reception) Write(p []byte) (int, error) {
+	n := len(p)
+	r.size += int64(n)
+	if r.err == nil {
+		r.eight = r.eight || hasEightBit(p)
+		if room := spool.MaxInline - len(r.buf); r.stage == nil && len(p) > room {
+			r.gather(p[:room])
+			p = p[room:]
+			r.overflow()
+		}
+		r.put(p)
+	}
+	return n, nil
+}
+
+// put adds p to where the body is.
+func (r *reception) put(p []byte) {
+	switch {
+	case r.err != nil:
+	case r.stage == nil:
+		r.gather(p)
+	default:
+		if _, err := r.stage.Write(p); err != nil {
+			r.err = r.server.storageError("body", err)
+		}
+	}
+}
+
+// gather adds p to the part in memory and judges the header section as soon
+// as it is whole.
+func (r *reception) gather(p []byte) {
+	before := len(r.buf)
+	if need := before + len(p); need > cap(r.buf) {
+		grown := max(need, min(2*cap(r.buf), spool.MaxInline))
+		if r.charge(int64(grown - cap(r.buf))); r.err != nil {
+			return
+		}
+		r.buf = append(make([]byte, 0, grown), r.buf...)
+	}
+	r.buf = append(r.buf, p...)
+	if !r.judged {
+		if end, _, ok := header.End(r.buf, before); ok {
+			r.judge(end)
+		}
+	}
+}
+
+// judge reads the header section, r.buf[:end].
+func (r *reception) judge(end int) {
+	r.judged = true
+	r.section.read(header.Section(r.buf[:end]))
+	if r.section.hops > r.config.MaxHops {
+		r.server.deps.Metrics.Refused.Loop.Inc()
+		// RFC 5321 section 6.3, RFC 3463 section 3.5
+		r.err = smtp.Errorf(554, smtp.Status{5, 4, 6}, "Message has passed %d relays, it is going in circles", r.section.hops)
+	}
+}
+
+// overflow moves a body that outgrows memory into the spool.
+func (r *reception) overflow() {
+	if r.err != nil {
+		return
+	}
+	if !r.judged {
+		r.server.deps.Metrics.Refused.Header.Inc()
+		r.err = smtp.Errorf(552, smtp.Status{5, 3, 4}, "Header section is longer than %d octets", MaxHeader)
+		return
+	}
+	stage, err := r.server.deps.Spool.Stage(r.ctx)
+	if err != nil {
+		r.err = r.server.storageError("body", err)
+		return
+	}
+	r.stage = stage
+	r.put(r.buf)
+}
+
+// draft completes envelope and body when the last octet is there.
+func (r *reception) draft() (*spool.Draft, error) {
+	if r.err == nil && !r.judged {
+		r.judge(len(r.buf)) // a message of header fields alone
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	d := &spool.Draft{}
+	if r.stage != nil {
+		staged, err := r.stage.Finish()
+		if err != nil {
+			return nil, r.server.storageError("body", err)
+		}
+		d.Staged = staged
+	} else {
+		d.Body = r.body()
+	}
+	now := time.Now()
+	id, err := r.server.ids.next(now)
+	if err != nil {
+		return nil, r.server.storageError("id", fmt.Errorf("random source: %w", err))
+	}
+	d.ID = id
+	r.complete(id, now)
+	d.Envelope = mail.AppendEnvelope(make([]byte, 0, 384+len(r.e.Prefix)+64*len(r.e.Recipients)), r.e)
+	return d, nil
+}
+
+// body gives the body in memory of its own, which goes to the spool: the
+// buffer itself if it is well filled and too large to be used again, else a
+// copy.
+func (r *reception) body() []byte {
+	if b := r.buf; cap(b) > scratchKeep && len(b) >= cap(b)/4*3 {
+		r.buf = nil
+		return b
+	}
+	return append(make([]byte, 0, len(r.buf)), r.buf...)
+}
+
+// complete fills in what the envelope says about the message.
+func (r *reception) complete(id spool.ID, now time.Time) {
+	e := r.e
+	if e.Received.IsZero() {
+		e.Received = now.Truncate(time.Second)
+	}
+	e.EightBit = r.eight
+	e.From, e.Subject, e.MsgID = r.section.from, r.section.subject, r.section.messageID
+	e.Prefix = r.prefix(id)
+	e.Size = int64(len(e.Prefix)) + r.size
+}
+
+// hasEightBit reports an octet above 127.
+func hasEightBit(p []byte) bool {
+	for ; len(p) >= 8; p = p[8:] {
+		if binary.LittleEndian.Uint64(p)&0x8080808080808080 != 0 {
+			return true
+		}
+	}
+	for _, c := range p {
+		if c >= 0x80 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,62 @@
+package intake
+
+import (
+	"bytes"
+
+	"tenma/relay/wire/header"
+)
+
+// maxText bounds, in octets, each text of the envelope that comes from the
+// header (mail.Envelope).
+const maxText = 256
+
+// section is what intake wants to know of a header section.
+type section struct {
+	hops                     int // Received fields
+	from, subject, messageID string
+	dated, named             bool // there is a Date, a Message-ID field
+	headless                 bool // the message begins with something that is no header
+}
+
+// read fills s from h. Each text is that of the first field of its name.
+func (s *section) read(h header.Section) {
+	first := true
+	var from, subject, messageID header.Field
+	for f := range h.Fields() {
+		if first && f.Name() == nil && !isMboxLine(f.Raw) {
+			s.headless = true
+			return
+		}
+		first = false
+		switch f.Raw[0] | 0x20 {
+		case 'r':
+			if f.Is("Received") {
+				s.hops++
+			}
+		case 'f':
+			once(&from, f, "From")
+		case 's':
+			once(&subject, f, "Subject")
+		case 'm':
+			once(&messageID, f, "Message-ID")
+		case 'd':
+			s.dated = s.dated || f.Is("Date")
+		}
+	}
+	s.named = messageID.Raw != nil
+	s.from = header.Decode(from.Text(), maxText)
+	s.subject = header.Decode(subject.Text(), maxText)
+	s.messageID = header.Decode(messageID.Text(), maxText)
+}
+
+func once(to *header.Field, f header.Field, name string) {
+	if to.Raw == nil && f.Is(name) {
+		*to = f
+	}
+}
+
+// isMboxLine reports the separator of a mailbox file, which old software
+// leaves at the start of a message; header fields follow it.
+func isMboxLine(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From "))
+}
