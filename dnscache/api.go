@@ -29,12 +29,18 @@ type TLSA struct {
 	Data                          []byte
 }
 
-// Answer is what a lookup found.
+// Answer is what a lookup found. With ErrNotFound, ErrNoData and ErrTemporary,
+// Secure and TTL are set too: they are the denial's or, for ErrTemporary, the
+// time for which the question is not asked again.
 type Answer[T any] struct {
-	Records []T
+	Records []T           // shared with the cache and with other callers: not to be changed
 	Secure  bool          // the AD bit of a resolver we believe (RFC 4035 section 3.2.3)
 	Stale   bool          // past its time, no server answers; addresses only (RFC 8767)
 	TTL     time.Duration // that is left
+	// Canonical is the name at which a chain of aliases (CNAME) ended, "" if
+	// the name asked for is none. TLSA records may stand at either name (RFC
+	// 7672 section 2.2.2).
+	Canonical string
 }
 
 // Config is what a Cache is told. The zero value works.
@@ -46,8 +52,8 @@ type Config struct {
 	MaxTTL    time.Duration // 0: 24 h
 	Negative  time.Duration // longest time that a denial is kept; 0: 5 min
 	StaleFor  time.Duration // 0: 24 h
-	MaxMemory int64         // octets; 0: 64 MiB
-	Sockets   int           // UDP sockets in the pool; 0: 8 per server
+	MaxMemory int64         // octets of answers, estimated; 0: 64 MiB
+	Sockets   int           // idle UDP sockets that are kept for each server; 0: 8
 
 	// Dial opens sockets to servers, nil for the system's; tests give their own.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

@@ -11,6 +11,7 @@ type Set struct {
 	Intake   *Intake
 	Queue    *Queue
 	Delivery *Delivery
+	DNS      *DNS
 }
 
 // New makes the collectors and registers them with r. Registering twice with
@@ -22,5 +23,6 @@ func New(r prometheus.Registerer) *Set {
 		Intake:   newIntake(f),
 		Queue:    newQueue(f),
 		Delivery: newDelivery(f),
+		DNS:      newDNS(f),
 	}
 }
