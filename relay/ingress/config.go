@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tenma/metrics"
+	"tenma/relay/ingress/front"
 )
 
 // Config is what one Server is told. Package relay/config fills it.
@@ -15,6 +16,10 @@ type Config struct {
 	Hostname  string // in the banner and EHLO reply
 	Listeners []Listener
 	Limits    Limits
+
+	// Grace is how long a message in progress may take to end after Run's
+	// context is cancelled; 0: 30 s.
+	Grace time.Duration
 }
 
 // TLSMode says how a listener uses TLS.
@@ -53,32 +58,12 @@ type Listener struct {
 	Limits            *Limits        // nil: Config.Limits
 }
 
-// Limits bound what one client can ask for. Zero fields take Defaults'.
-type Limits struct {
-	Connections      int           // open at a time, on this listener
-	ConnectionsPerIP int           // of one IPv4 address or IPv6 /64
-	Messages         int           // in one connection
-	MessageSize      int64         // octets of body
-	Recipients       int           // in one transaction
-	Commands         int           // without a message in between
-	Errors           int           // bad commands and refused recipients, in one connection
-	RatePerIP        int           // new connections per minute of one IPv4 address or IPv6 /64; 0: no limit
-	Idle             time.Duration // wait for a command
-	IdleUnderLoad    time.Duration // the same above nine tenths of Connections
-	Body             time.Duration // whole body
-	BodyRate         int           // octets per second that a body must keep up, after a grace of Idle
-}
+// Limits bound what one client can ask for; the front keeps most of them. Zero
+// fields take DefaultLimits'.
+type Limits = front.Limits
 
-// DefaultLimits are the limits where the configuration is silent (the design's
-// practice page; idle is RFC 5321 section 4.5.3.2.7).
-func DefaultLimits() Limits {
-	return Limits{
-		Connections: 32768, ConnectionsPerIP: 1024, Messages: 10000,
-		MessageSize: 25 << 20, Recipients: 1024, Commands: 1000, Errors: 20,
-		Idle: 300 * time.Second, IdleUnderLoad: 10 * time.Second,
-		Body: 300 * time.Second, BodyRate: 256,
-	}
-}
+// DefaultLimits are the limits where the configuration is silent.
+func DefaultLimits() Limits { return front.DefaultLimits() }
 
 // Deps are what a Server works with.
 type Deps struct {
@@ -86,8 +71,8 @@ type Deps struct {
 	Directory Directory
 	Auth      Authenticator // nil: AUTH is not offered
 	Record    Recorder
-	TLS       *tls.Config // nil: STARTTLS is not offered
-	Metrics   *metrics.Ingress
-	Log       *slog.Logger
+	TLS       *tls.Config                                         // nil: STARTTLS is not offered
+	Metrics   *metrics.Ingress                                    // nil: counted for nobody
+	Log       *slog.Logger                                        // nil: slog.Default
 	Listen    func(network, address string) (net.Listener, error) // nil: net.Listen
 }

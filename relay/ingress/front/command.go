@@ -1,0 +1,74 @@
+package front
+
+import (
+	"bytes"
+	"strings"
+)
+
+// command deals with one command line: it shows it to go-smtp, or answers it.
+func (c *Conn) command(line []byte) {
+	c.text = bytes.TrimRight(line, " \t")
+	word, arg, _ := bytes.Cut(c.text, []byte{' '})
+	c.verb = ""
+	if len(word) <= len("STARTTLS") {
+		c.verb = strings.ToUpper(string(word))
+	}
+	if c.count++; c.count > c.set.Commands {
+		_ = c.end("421 4.7.0 "+c.l.cfg.Hostname+" too many commands\r\n", errLimit)
+		return
+	}
+	if hasControl(c.text) {
+		// No command has any (RFC 5321 section 4.1.2); a log has no use for it.
+		c.reply("500 5.5.2 control character in command")
+		return
+	}
+	if c.hello && !strings.Contains(" EHLO HELO LHLO NOOP QUIT ", " "+c.verb+" ") {
+		c.chunkIgnored(arg)
+		c.reply("503 5.5.1 EHLO first")
+		return
+	}
+	switch c.verb {
+	case "STARTTLS":
+		c.startTLS(len(arg) > 0)
+	case "BDAT":
+		c.bdat(arg)
+	case "AUTH":
+		if c.tls == nil {
+			c.reply("538 5.7.11 encryption required for AUTH") // RFC 4954 section 4
+			return
+		}
+		c.show(c.text)
+	case "RCPT":
+		c.showRcpt()
+	case "GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS":
+		// A browser that was made to talk to us has a body in which commands
+		// would follow.
+		_ = c.end("554 5.5.1 this is SMTP\r\n", errForeign)
+	default:
+		c.show(c.text)
+	}
+}
+
+// showRcpt shows a RCPT. go-smtp has no word for the postmaster without a
+// domain that every server must take (RFC 5321 section 4.5.1), so it is shown
+// one; the session reads Command.
+func (c *Conn) showRcpt() {
+	const bare = "<postmaster>"
+	if i := bytes.IndexByte(c.text, '<'); i >= 0 && len(c.text) >= i+len(bare) && bytes.EqualFold(c.text[i:i+len(bare)], []byte(bare)) {
+		rest := c.text[i+len(bare):]
+		c.buf = append(append(append(c.buf[:0], c.text[:i]...), "<postmaster@localhost>"...), rest...)
+		c.buf = append(c.buf, crlf...)
+		c.shown = c.buf
+		return
+	}
+	c.show(c.text)
+}
+
+func hasControl(line []byte) bool {
+	for _, b := range line {
+		if b < 0x20 || b == 0x7f {
+			return true
+		}
+	}
+	return false
+}
