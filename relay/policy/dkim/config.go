@@ -5,8 +5,9 @@ import "tenma/relay/wire/smtp"
 // Config is what a Signer is told.
 type Config struct {
 	Keys []Key
-	// Granted lists the domains that an account or tenant may be signed for;
-	// nil: every domain that has a key, for every sender that may relay.
+	// Granted lists the domains that an account or tenant may be signed for,
+	// subdomains included; nil: every domain that has a key, for every sender
+	// that may relay.
 	Granted map[string][]smtp.Domain
 }
 

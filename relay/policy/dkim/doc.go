@@ -1,4 +1,13 @@
-// Package dkim is the adviser that signs outgoing mail (RFC 6376, 8463): with
-// every key that is configured for the From domain, relaxed/relaxed, over a
-// fixed list of header fields each signed once more than it occurs.
+// Package dkim is the adviser that signs outgoing mail (RFC 6376, RFC 8463).
+//
+// A message is signed with every key of one domain, RSA and Ed25519 side by
+// side, relaxed/relaxed, over a fixed list of header fields each named once
+// more than it occurs, so that none can be added later (section 8.15). The
+// domain is that of the From field or a parent of it, which is what DMARC looks
+// at; without a key for it, that of the envelope sender.
+//
+// New loads the keys and tries each; Signer.Wants and Signer.Sign serve the
+// queue. A key that cannot be used makes Sign fail for its domain: that mail
+// waits, it never goes out unsigned. Generate, Inspect, Name, Record and Quote
+// are for the operator.
 package dkim
