@@ -11,7 +11,9 @@ type Set struct {
 	Intake   *Intake
 	Queue    *Queue
 	Delivery *Delivery
+	Maillog  *Maillog
 	DNS      *DNS
+	Spool    *Spool
 }
 
 // New makes the collectors and registers them with r. Registering twice with
@@ -23,6 +25,8 @@ func New(r prometheus.Registerer) *Set {
 		Intake:   newIntake(f),
 		Queue:    newQueue(f),
 		Delivery: newDelivery(f),
+		Maillog:  newMaillog(f),
 		DNS:      newDNS(f),
+		Spool:    newSpool(f),
 	}
 }
