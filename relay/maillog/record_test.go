@@ -94,7 +94,7 @@ func TestRecordsAtTheDoor(t *testing.T) {
 		Envelope: &mail.Envelope{Session: "S1"}, Outcome: mail.Outcome{Reply: smtp.Reply{Code: 550, Text: "no"}, Command: "RCPT"},
 	}
 	got = decode(t, appendRecord(nil, e, []byte(`""`)))
-	if id, _ := got["event_id"].(string); !strings.HasPrefix(id, "S1-") || !strings.HasSuffix(id, "---0-Rejection") && !strings.HasSuffix(id, "--0-Rejection") {
+	if id, _ := got["event_id"].(string); !strings.HasPrefix(id, "S1-") || !strings.HasSuffix(id, "--0-Rejection") {
 		t.Errorf("event_id of a rejection: %q", id)
 	}
 	for _, none := range []string{"id", "created", "peer_address", "egress_source", "time_in_queue"} {
@@ -102,8 +102,8 @@ func TestRecordsAtTheDoor(t *testing.T) {
 			t.Errorf("%s is %v, but there is none", none, v)
 		}
 	}
-	if d := cmp.Diff([]any{"", "", "@"}, []any{got["sender"], got["recipient"], "@"}); d != "" {
-		t.Error(d)
+	if got["sender"] != "" || got["recipient"] != "" {
+		t.Errorf("sender %q, recipient %q", got["sender"], got["recipient"])
 	}
 }
 
