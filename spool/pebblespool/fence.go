@@ -1,0 +1,218 @@
+package pebblespool
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"tenma/spool"
+)
+
+// fence stands between Pebble and the file system. On the first error of the
+// write-ahead log, the manifest or a directory it declares the spool sick and
+// parks that operation and each later write for good, so Pebble never sees the
+// error.
+//
+// It is there because of what Pebble does with such errors: a failed WAL write
+// calls Logger.Fatalf, and if that returns, Commit returns nil for a batch
+// that is lost; a failed WAL rotation panics whatever the logger does. Ending
+// the process instead would be safe too, but clients would lose their
+// connection rather than hear 452, and running deliveries their final dot.
+//
+// Errors of tables pass: Pebble tries them again with another file, nothing
+// acknowledged depends on them (the log has it), and if they go on, commits
+// stall until Options.CommitTimeout makes the spool sick.
+//
+// Before the first error nothing is held back. After it, everything the
+// process acknowledged is on disk, and the disk stays as it is until the
+// process ends. A sick spool is therefore neither closed nor opened again.
+type fence struct {
+	vfs.FS
+	log    *slog.Logger
+	noSync bool          // Options.NoSync: the log is written, not synced
+	sick   chan struct{} // closed by fail
+
+	once   sync.Once
+	reason error // set before sick is closed
+}
+
+func newFence(o *Options) *fence {
+	return &fence{FS: o.FS, log: o.Logger, noSync: o.NoSync, sick: make(chan struct{})}
+}
+
+// fail makes the spool sick. Only the first call counts.
+func (f *fence) fail(op, path string, err error) {
+	f.once.Do(func() {
+		f.reason = fmt.Errorf("%w: %s %s: %w", spool.ErrSick, op, path, err)
+		f.log.Error("the spool's storage failed; mail is refused until the process is restarted",
+			"op", op, "path", path, "error", err)
+		close(f.sick)
+	})
+}
+
+// err is nil or the reason, which wraps spool.ErrSick.
+func (f *fence) err() error {
+	select {
+	case <-f.sick:
+		return f.reason
+	default:
+		return nil
+	}
+}
+
+// pass holds the caller for ever if the spool is sick.
+func (f *fence) pass() {
+	select {
+	case <-f.sick:
+		select {}
+	default:
+	}
+}
+
+// check lets a good result through. An error of a vital file parks the caller.
+func (f *fence) check(op, path string, err error) error {
+	if err == nil || !vital(path) {
+		return err
+	}
+	f.fail(op, path, err)
+	select {}
+}
+
+// vital reports whether an error on path may not reach Pebble: all but tables
+// and blob files.
+func vital(path string) bool {
+	switch filepath.Ext(path) {
+	case ".sst", ".blob":
+		return false
+	}
+	return true
+}
+
+func (f *fence) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f.pass()
+	file, err := f.FS.Create(name, c)
+	return f.wrap(file, name, f.check("create", name, err))
+}
+
+func (f *fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	f.pass()
+	file, err := f.FS.OpenReadWrite(name, c, opts...)
+	return f.wrap(file, name, f.check("open", name, err))
+}
+
+// ReuseForWrite is a rename and an open, which is what the real file system
+// makes of it; the one of vfs.MemFS can deadlock with CrashClone.
+func (f *fence) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := f.Rename(from, to); err != nil {
+		return nil, err
+	}
+	return f.OpenReadWrite(to, c)
+}
+
+func (f *fence) OpenDir(name string) (vfs.File, error) {
+	file, err := f.FS.OpenDir(name)
+	return f.wrap(file, name, f.check("open", name, err))
+}
+
+func (f *fence) Link(from, to string) error {
+	f.pass()
+	return f.check("link", to, f.FS.Link(from, to))
+}
+
+func (f *fence) Rename(from, to string) error {
+	f.pass()
+	return f.check("rename", to, f.FS.Rename(from, to))
+}
+
+func (f *fence) Remove(name string) error {
+	f.pass()
+	err := f.FS.Remove(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return f.check("remove", name, err)
+}
+
+func (f *fence) RemoveAll(name string) error {
+	f.pass()
+	return f.check("remove", name, f.FS.RemoveAll(name))
+}
+
+func (f *fence) MkdirAll(dir string, perm os.FileMode) error {
+	f.pass()
+	return f.check("mkdir", dir, f.FS.MkdirAll(dir, perm))
+}
+
+// Unwrap is for vfs.Root.
+func (f *fence) Unwrap() vfs.FS { return f.FS }
+
+func (f *fence) wrap(file vfs.File, name string, err error) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &fencedFile{File: file, fence: f, name: name}, nil
+}
+
+// fencedFile is an open file behind the fence. Reads pass.
+type fencedFile struct {
+	vfs.File
+	fence *fence
+	name  string
+}
+
+func (f *fencedFile) Write(p []byte) (int, error) {
+	f.fence.pass()
+	n, err := f.File.Write(p)
+	return n, f.fence.check("write", f.name, err)
+}
+
+func (f *fencedFile) WriteAt(p []byte, off int64) (int, error) {
+	f.fence.pass()
+	n, err := f.File.WriteAt(p, off)
+	return n, f.fence.check("write", f.name, err)
+}
+
+// unsynced reports that the file is the log and syncing is turned off. It is
+// done here and not by Pebble's NoSync, which would acknowledge what is still
+// in this process.
+func (f *fencedFile) unsynced() bool { return f.fence.noSync && isLog(f.name) }
+
+func isLog(name string) bool { return filepath.Ext(name) == ".log" }
+
+func (f *fencedFile) Sync() error {
+	f.fence.pass()
+	if f.unsynced() {
+		return nil
+	}
+	return f.fence.check("sync", f.name, f.File.Sync())
+}
+
+func (f *fencedFile) SyncData() error {
+	f.fence.pass()
+	if f.unsynced() {
+		return nil
+	}
+	return f.fence.check("sync", f.name, f.File.SyncData())
+}
+
+func (f *fencedFile) SyncTo(length int64) (bool, error) {
+	f.fence.pass()
+	full, err := f.File.SyncTo(length)
+	return full, f.fence.check("sync", f.name, err)
+}
+
+// Close errors count where the file was written to: a file system may report a
+// lost write only here. Directories and files that were read are not written to.
+func (f *fencedFile) Close() error {
+	err := f.File.Close()
+	if isLog(f.name) || strings.Contains(filepath.Base(f.name), "MANIFEST") {
+		return f.fence.check("close", f.name, err)
+	}
+	return err
+}

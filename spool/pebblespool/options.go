@@ -1,0 +1,149 @@
+package pebblespool
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tenma/metrics"
+)
+
+// Options says where a spool lies and how it behaves. Only Dir is required.
+type Options struct {
+	Dir string
+	FS  vfs.FS // nil: the disk
+
+	// NoSync acknowledges without a sync: a crash of the process loses nothing,
+	// one of the kernel or the power does.
+	NoSync bool
+
+	// Memory bounds what is kept of fresh mail, in octets, so that its body is
+	// not read back (0: 1 GiB; negative: nothing). The oldest goes first.
+	Memory int64
+
+	// MemTable is the size of Pebble's memtable in octets; 0: 256 MiB. Two of
+	// them may be in memory at a time. Mail that is delivered before a memtable
+	// is full never reaches a table: octets flushed and compacted per octet of
+	// mail (8 KiB bodies) were 0.10 with 2,000 messages alive and 0.81 with
+	// 20,000 at 256 MiB, 0.41 and 1.80 at 64 MiB. An idle spool takes little:
+	// memtables begin at 256 KiB and double.
+	MemTable int64
+
+	// The disk reserve. Below the larger of the two, Commit and Stage give
+	// ErrFull; settlements and their drafts go on.
+	MinFreePercent float64 // of the file system; 0: 5, negative: none
+	MinFreeBytes   int64
+	// FreeSpace replaces asking the file system, for tests.
+	FreeSpace func() (free, total uint64, err error)
+
+	// Horizon: a draft due further away than this is parked from the start
+	// instead of being handed to Feed; 0: 15 min. Parked entries wait in the due
+	// index only, also after a restart.
+	Horizon time.Duration
+
+	// SettleDelay is how long a settlement may wait for others; 0: 10 ms, at
+	// most 50 ms (the contract's limit, promise 3).
+	SettleDelay time.Duration
+
+	// BeforeSettle is called before each group of settlements is committed, in
+	// a goroutine of its own so that it holds up no accept. If it fails, they
+	// fail, and the spool is sick. The relay flushes the mail log here
+	// (promise 5).
+	BeforeSettle func() error
+
+	// CommitTimeout is how long one group may take until the spool is declared
+	// sick; 0: 30 s.
+	CommitTimeout time.Duration
+
+	// Bubble runs Pebble without its ticker, as a testing/synctest bubble needs.
+	Bubble bool
+
+	Logger  *slog.Logger   // nil: none
+	Metrics *metrics.Spool // nil: none
+}
+
+func (o *Options) setDefaults() error {
+	if o.Dir == "" {
+		return errors.New("pebblespool: no directory")
+	}
+	def := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	def(&o.Horizon, 15*time.Minute)
+	def(&o.SettleDelay, 10*time.Millisecond)
+	def(&o.CommitTimeout, 30*time.Second)
+	if o.SettleDelay > 50*time.Millisecond {
+		return fmt.Errorf("pebblespool: SettleDelay %v is over 50ms", o.SettleDelay)
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Memory == 0 {
+		o.Memory = 1 << 30
+	}
+	if o.MemTable == 0 {
+		o.MemTable = 256 << 20
+	}
+	if o.MinFreePercent == 0 {
+		o.MinFreePercent = 5
+	}
+	if o.FreeSpace == nil {
+		fs, dir := o.FS, o.Dir
+		o.FreeSpace = func() (uint64, uint64, error) {
+			u, err := fs.GetDiskUsage(dir)
+			return u.AvailBytes, u.TotalBytes, err
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = metrics.New(prometheus.NewRegistry()).Spool
+	}
+	return nil
+}
+
+// pebbleOptions are Pebble's own, for a store whose records mostly live seconds.
+func (o *Options) pebbleOptions(f *fence) *pebble.Options {
+	p := &pebble.Options{
+		FS:           f,
+		Logger:       pebbleLog{o.Logger, f},
+		CacheSize:    32 << 20,
+		MemTableSize: uint64(o.MemTable),
+		// One memtable fills while another is flushed; a third is the margin
+		// before commits stall.
+		MemTableStopWritesThreshold: 3,
+		// Set explicitly: a later Pebble must not raise it by itself, since
+		// that bars the way back to an earlier version of the relay.
+		FormatMajorVersion: pebble.FormatValueSeparation,
+		LBaseMaxBytes:      max(64<<20, o.MemTable),
+		// A flush writes few, large tables.
+		FlushSplitBytes:            32 << 20,
+		L0CompactionThreshold:      4,
+		L0StopWritesThreshold:      40,
+		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
+		MaxOpenFiles:               1000,
+	}
+	// Most ids that are looked up do not exist (is this draft new?), and the
+	// filter answers that without a read.
+	for i := range p.Levels {
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	p.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) { o.Logger.Error("pebble: background error", "error", err) },
+		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { o.Logger.Warn("pebble: writes stall", "reason", i.Reason) },
+		WriteStallEnd:   func() { o.Logger.Info("pebble: writes go on") },
+	}
+	if o.Bubble {
+		p.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	}
+	return p
+}

@@ -1,0 +1,251 @@
+package pebblespool
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"tenma/spool"
+)
+
+// stagedLen is the length of the record under t|: the body's size, 0 until it
+// is finished. A body whose record is there at the start of a process belongs
+// to no entry and is swept.
+const stagedLen = 8
+
+func stagedValue(size int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(size)) }
+
+// stagedSize is the size of a finished staged body.
+func (g *group) stagedSize(key spool.ID) (int64, bool) {
+	k := keyOf(kindStaged, key)
+	v := g.get(k[:])
+	if len(v) != stagedLen {
+		return 0, false
+	}
+	size := int64(binary.BigEndian.Uint64(v))
+	return size, size > 0
+}
+
+// sweepStaged deletes what no entry came to own.
+func (s *Spool) sweepStaged(b *pebble.Batch) error {
+	it, err := s.iter([]byte{kindStaged}, []byte{kindStaged + 1})
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	n := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		k := it.Key()
+		body := append([]byte{kindBody}, k[1:]...)
+		if err := errors.Join(b.DeleteRange(body, next(body), nil), b.Delete(k, nil)); err != nil {
+			return err
+		}
+		n++
+	}
+	if n > 0 {
+		s.log.Info("swept bodies that belong to no entry", "bodies", n)
+	}
+	return it.Error()
+}
+
+// count counts the records of a kind.
+func (s *Spool) count(kind byte) (n int64, err error) {
+	it, err := s.iter([]byte{kind}, []byte{kind + 1})
+	if err != nil {
+		return 0, err
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	return n, it.Error()
+}
+
+// Stage begins a large body. Its chunks are written as they come, by a
+// goroutine of their own and without syncing each, so that they hold up no
+// group; Finish syncs. The writer is for one goroutine.
+func (s *Spool) Stage(ctx context.Context) (spool.StageWriter, error) {
+	if err := s.free.err(); err != nil {
+		s.m.Refused.WithLabelValues("full").Inc()
+		return nil, err
+	}
+	s.mu.Lock()
+	err := s.refusal()
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	w := &stageWriter{s: s, ctx: ctx, buf: make([]byte, 0, chunkSize)}
+	// Ids begin with a time; none of before the year 10000 begins with 0xffff.
+	binary.BigEndian.PutUint64(w.key[:], 0xffff<<48|s.run)
+	binary.BigEndian.PutUint64(w.key[8:], s.staged.Add(1))
+	return w, nil
+}
+
+var errStageEnded = errors.New("pebblespool: staged body was finished or discarded")
+
+type stageWriter struct {
+	s     *Spool
+	ctx   context.Context
+	key   spool.ID
+	buf   []byte
+	size  int64 // written to the stager
+	err   error
+	ended bool // finished or discarded
+	gone  bool // discarded
+}
+
+func (w *stageWriter) Write(p []byte) (n int, err error) {
+	if w.ended {
+		return 0, errStageEnded
+	}
+	for len(p) > 0 && w.err == nil {
+		if len(w.buf) == chunkSize {
+			if w.err = w.flush(); w.err != nil {
+				break
+			}
+		}
+		k := copy(w.buf[len(w.buf):chunkSize], p)
+		w.buf, p, n = w.buf[:len(w.buf)+k], p[k:], n+k
+	}
+	return n, w.err
+}
+
+// flush hands the full chunk to the stager and waits until it is written.
+func (w *stageWriter) flush() error {
+	if err := w.s.free.err(); err != nil {
+		return err
+	}
+	job := stageWrite{key: w.key, n: int(w.size / chunkSize), data: w.buf, done: make(chan error, 1)}
+	select {
+	case w.s.staging <- job:
+	case <-w.ctx.Done():
+		return w.ctx.Err()
+	case <-w.s.fence.sick:
+		return w.s.fence.reason
+	case <-w.s.ended:
+		return spool.ErrClosed
+	}
+	w.size += int64(len(w.buf))
+	select {
+	case err := <-job.done:
+		w.buf = w.buf[:0]
+		return err
+	case <-w.s.fence.sick:
+		return w.s.fence.reason
+	}
+}
+
+func (w *stageWriter) Finish() (*spool.Staged, error) {
+	if w.ended {
+		return nil, errStageEnded
+	}
+	if w.err != nil {
+		return nil, w.err
+	}
+	if w.size+int64(len(w.buf)) == 0 {
+		return nil, errors.New("pebblespool: empty staged body")
+	}
+	r := &stageEnd{waiter: newWaiter(), key: w.key, size: w.size, data: w.buf}
+	w.s.submit(r)
+	if w.err = r.wait(w.ctx, w.s.fence); w.err != nil {
+		return nil, w.err
+	}
+	w.ended, w.size, w.buf = true, w.size+int64(len(w.buf)), nil
+	return &spool.Staged{Key: w.key, Size: w.size}, nil
+}
+
+func (w *stageWriter) Discard() {
+	if w.gone {
+		return
+	}
+	w.ended, w.gone = true, true
+	if w.size+int64(len(w.buf)) > 0 {
+		w.s.submit(&discard{body: w.key, size: w.size + int64(len(w.buf))})
+	}
+}
+
+// stageWrite is a chunk for the stager.
+type stageWrite struct {
+	key  spool.ID
+	n    int
+	data []byte
+	done chan error
+}
+
+// stageLoop is the stager. What it writes is made durable by the sync of Finish,
+// since both go through one log.
+func (s *Spool) stageLoop(stop <-chan struct{}) {
+	for {
+		select {
+		case w := <-s.staging:
+			w.done <- s.writeChunk(w)
+		case <-stop:
+			return
+		case <-s.fence.sick:
+			return
+		}
+	}
+}
+
+func (s *Spool) writeChunk(w stageWrite) error {
+	b := s.db.NewBatchWithSize(len(w.data) + 256)
+	defer b.Close()
+	if w.n == 0 {
+		k := keyOf(kindStaged, w.key)
+		if err := b.Set(k[:], stagedValue(0), nil); err != nil {
+			return err
+		}
+	}
+	k := keyOfChunk(w.key, w.n)
+	if err := b.Set(k[:], w.data, nil); err != nil {
+		return err
+	}
+	if err := s.db.Apply(b, pebble.NoSync); err != nil {
+		return fmt.Errorf("pebblespool: %w", err)
+	}
+	return nil
+}
+
+// stageEnd stores the last chunk and says that the body is whole.
+type stageEnd struct {
+	*waiter
+	key  spool.ID
+	size int64 // without data
+	data []byte
+}
+
+func (r *stageEnd) weigh() int { return len(r.data) + 100 }
+
+func (r *stageEnd) build(g *group) error {
+	if len(r.data) > 0 {
+		k := keyOfChunk(r.key, int(r.size/chunkSize))
+		g.set(k[:], r.data)
+	}
+	k := keyOf(kindStaged, r.key)
+	g.set(k[:], stagedValue(r.size+int64(len(r.data))))
+	return nil
+}
+
+// discard deletes a body that no entry owns: staged and given up, or removed
+// while it was being read.
+type discard struct {
+	body spool.ID
+	size int64
+}
+
+func (r *discard) weigh() int   { return 100 * chunks(r.size) }
+func (r *discard) finish(error) {}
+
+func (r *discard) build(g *group) error {
+	k := keyOf(kindStaged, r.body)
+	if g.usedStaged[r.body] || g.get(k[:]) == nil {
+		return nil
+	}
+	g.del(k[:], stagedLen)
+	g.deleteChunks(r.body, r.size)
+	return nil
+}
