@@ -1,10 +1,62 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus/promauto"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // Delivery counts what stage delivery does.
-type Delivery struct{}
+type Delivery struct {
+	Connections prometheus.Gauge // sockets that are open or being opened
+	Idle        prometheus.Gauge // of those, the ones that wait in the pool
+
+	Opened *prometheus.CounterVec // tries to open a session, by result: ok, failed
+	Reused prometheus.Counter     // idle connections taken from the pool
+	Stale  prometheus.Counter     // of those, the ones that turned out to be dead
+
+	Handshakes *prometheus.CounterVec // TLS handshakes, by result: full, resumed, failed
+	Plaintext  prometheus.Counter     // sessions in plaintext after a broken handshake
+
+	Transactions prometheus.Counter     // MAIL commands sent
+	Rides        prometheus.Counter     // of those, behind another message's final dot
+	RidesLost    prometheus.Counter     // rides whose replies were lost
+	Recipients   *prometheus.CounterVec // outcomes, by fate: sent, deferred, failed, untried
+	Octets       *prometheus.CounterVec // by direction: in, out; TLS not counted
+
+	Seconds prometheus.Histogram // from MAIL to the final reply
+}
 
 func newDelivery(f promauto.Factory) *Delivery {
-	return &Delivery{}
+	gauge := func(name, help string) prometheus.Gauge {
+		return f.NewGauge(prometheus.GaugeOpts{Name: "tenma_delivery_" + name, Help: help})
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: "tenma_delivery_" + name, Help: help})
+	}
+	vec := func(name, help, label string, values ...string) *prometheus.CounterVec {
+		v := f.NewCounterVec(prometheus.CounterOpts{Name: "tenma_delivery_" + name, Help: help}, []string{label})
+		for _, value := range values {
+			v.WithLabelValues(value) // so that it is 0 before it happens
+		}
+		return v
+	}
+	return &Delivery{
+		Connections:  gauge("connections", "Outbound sockets open or being opened."),
+		Idle:         gauge("idle_connections", "Outbound connections waiting to be used again."),
+		Opened:       vec("sessions_total", "Tries to open an outbound session.", "result", "ok", "failed"),
+		Reused:       counter("reused_total", "Idle connections used again."),
+		Stale:        counter("stale_total", "Idle connections that were dead when used again."),
+		Handshakes:   vec("tls_handshakes_total", "Outbound TLS handshakes.", "result", "full", "resumed", "failed"),
+		Plaintext:    counter("tls_plaintext_total", "Sessions in plaintext because a handshake had failed."),
+		Transactions: counter("transactions_total", "Transactions begun."),
+		Rides:        counter("rides_total", "Transactions begun behind another message's final dot."),
+		RidesLost:    counter("rides_lost_total", "Such transactions whose replies were lost."),
+		Recipients:   vec("recipients_total", "Outcomes of attempts, one per recipient.", "fate", "sent", "deferred", "failed", "untried"),
+		Octets:       vec("octets_total", "Octets of SMTP in and out, TLS not counted.", "direction", "in", "out"),
+		Seconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "tenma_delivery_transaction_seconds",
+			Help:    "Time from MAIL to the final reply.",
+			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300, 600},
+		}),
+	}
 }

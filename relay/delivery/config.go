@@ -1,11 +1,15 @@
 package delivery
 
 import (
+	"cmp"
+	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"tenma/metrics"
+	"tenma/relay/mail"
 )
 
 // Config is what a Client is told.
@@ -15,10 +19,11 @@ type Config struct {
 	PrivateDestinations bool // addresses of loopback and private networks may be dialled
 	NoPipelining        bool
 	NoBDAT              bool
-	ConnectionMessages  int    // messages on one connection; 0: 100
-	BatchRecipients     int    // recipients in one transaction; 0: 100
-	LaneConnections     int    // open sockets of a lane, idle ones included; 0: 10
-	TLSMinimum          uint16 // 0: TLS 1.0 where any TLS is better than none, 1.2 where it is demanded
+	ConnectionMessages  int          // messages on one connection; 0: 100
+	BatchRecipients     int          // recipients in one transaction; 0: 100
+	LaneConnections     int          // open sockets of a lane, idle ones included; 0: 10
+	TLSMinimum          uint16       // 0: TLS 1.0 where any TLS is better than none, 1.2 where it is demanded
+	Own                 []netip.Addr // our own listening addresses: no MX there is dialled, unless PrivateDestinations
 }
 
 // Timeouts are the longest waits of a client. Zero fields take Defaults'.
@@ -44,6 +49,47 @@ type Deps struct {
 	Dialer   Dialer         // nil: the system's
 	Roots    *x509.CertPool // nil: the system's
 	Metrics  *metrics.Delivery
-	Log      *slog.Logger
-	Seed     uint64 // of the order among equal preferences
+	Log      *slog.Logger // nil: silence
+	Seed     uint64       // of the order among equal preferences
+}
+
+// complete fills in what a Config leaves at zero.
+func (c Config) complete() *Config {
+	d, t := DefaultTimeouts(), &c.Timeouts
+	for _, f := range [...]struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&t.Connect, d.Connect},
+		{&t.Banner, d.Banner},
+		{&t.EHLO, d.EHLO},
+		{&t.StartTLS, d.StartTLS},
+		{&t.Mail, d.Mail},
+		{&t.Rcpt, d.Rcpt},
+		{&t.Data, d.Data},
+		{&t.Block, d.Block},
+		{&t.Dot, d.Dot},
+		{&t.Reset, d.Reset},
+		{&t.Quit, d.Quit},
+		{&t.Idle, d.Idle},
+	} {
+		if *f.field <= 0 {
+			*f.field = f.value
+		}
+	}
+	c.ConnectionMessages = cmp.Or(max(c.ConnectionMessages, 0), 100)
+	c.BatchRecipients = cmp.Or(max(c.BatchRecipients, 0), 100)
+	c.LaneConnections = cmp.Or(max(c.LaneConnections, 0), 10)
+	return &c
+}
+
+// minimum is the lowest version of TLS under a demand.
+func (c *Config) minimum(d mail.TLSDemand) uint16 {
+	switch {
+	case c.TLSMinimum != 0:
+		return c.TLSMinimum
+	case d == mail.TLSOpportunistic:
+		return tls.VersionTLS10
+	}
+	return tls.VersionTLS12
 }

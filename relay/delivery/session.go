@@ -1,0 +1,266 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"tenma/relay/mail"
+)
+
+// session carries attempts over one connection.
+//
+// A connection works on one transaction at a time, and may have sent the
+// commands of one more, which rides behind the first one's final dot. carry in
+// transaction.go takes a transaction from its replies to MAIL to its end, and
+// hands on the one that rides.
+type session struct {
+	client *Client
+	cfg    *Config
+	ctx    context.Context
+	next   func() *mail.Attempt
+	done   func(*mail.Attempt, []mail.Outcome)
+	k      *conn
+
+	job    *job // in work; nil between attempts
+	began  bool // a transaction has begun in this call
+	lost   bool // the connection is of no further use
+	full   bool // the connection has carried all that it may
+	other  *job // wants another connection
+	spares [2]piece
+}
+
+// job is an attempt in work.
+type job struct {
+	a     *mail.Attempt
+	key   key
+	out   []mail.Outcome // by index of a.To; one without a reply is not settled
+	todo  []int          // indexes into a.To that no transaction has taken
+	left  int            // how many are not settled
+	fresh bool           // an idle connection turned out to be dead: take a new one
+}
+
+func newJob(a *mail.Attempt) *job {
+	j := &job{a: a, key: keyOf(a), out: make([]mail.Outcome, len(a.To)), todo: make([]int, len(a.To)), left: len(a.To)}
+	for i := range j.todo {
+		j.todo[i] = i
+	}
+	return j
+}
+
+// leg finds a connection for the job and carries with it what it can.
+func (s *session) leg() {
+	j := s.job
+	if s.ctx.Err() != nil {
+		s.settleAll(j, judge(&place{}, finding{command: cmdConnect, err: errStopped, untried: true}))
+		return
+	}
+	fit := func(k *conn) (int, bool) {
+		rank, ok := k.fits(&j.key, j.a.Route.Hosts)
+		return rank, ok && !j.fresh && k.used < s.cfg.ConnectionMessages
+	}
+	k, err := s.client.pool.acquire(s.ctx, j.key.lane, s.cfg.LaneConnections, fit, s.client.quit)
+	if err != nil {
+		s.settleAll(j, judge(&place{}, finding{command: cmdConnect, err: errStopped, untried: true}))
+		return
+	}
+	if k != nil {
+		k.reused = true
+		s.client.deps.Metrics.Reused.Inc()
+	} else {
+		var failed mail.Outcome
+		if k, failed = s.client.open(s.ctx, s.cfg, &j.key, j.a.Route.Hosts); k == nil {
+			s.client.pool.release(j.key.lane)
+			s.settleAll(j, failed)
+			return
+		}
+	}
+	s.k = k
+	s.run()
+	s.client.count(k)
+	switch {
+	case s.lost:
+		s.client.drop(k)
+	case k.used >= s.cfg.ConnectionMessages:
+		s.client.quit(k)
+	default:
+		k.Rest()
+		if !s.client.pool.park(k, s.cfg.LaneConnections) {
+			s.client.quit(k)
+		}
+	}
+}
+
+// run carries transaction after transaction.
+func (s *session) run() {
+	var p *piece
+	for !s.lost {
+		if p == nil {
+			if p = s.take(); p == nil {
+				return
+			}
+			if err := s.send(p, false); err != nil {
+				s.lose(p, nil, finding{command: cmdMail, err: err})
+				return
+			}
+		}
+		p = s.carry(p)
+	}
+}
+
+// take gives the next transaction for the connection: the rest of the attempt
+// in work, or the next attempt. nil: there is none for this connection.
+func (s *session) take() *piece {
+	for {
+		if j := s.job; j != nil && len(j.todo) > 0 {
+			if s.ctx.Err() != nil {
+				s.abandon(j)
+				return nil
+			}
+			if s.k.used >= s.cfg.ConnectionMessages {
+				s.full, s.other, s.job = true, j, nil
+				return nil
+			}
+			if p := s.prepare(j); p != nil {
+				return p
+			}
+			continue
+		}
+		s.job = nil
+		if s.ctx.Err() != nil {
+			return nil
+		}
+		if s.k.used >= s.cfg.ConnectionMessages {
+			s.full = true
+			return nil
+		}
+		a := s.next()
+		if a == nil {
+			return nil
+		}
+		j := newJob(a)
+		if _, ok := s.k.fits(&j.key, a.Route.Hosts); !ok {
+			s.other = j
+			return nil
+		}
+		s.job = j
+	}
+}
+
+// settle gives a recipient its outcome; with the last one the attempt is done.
+func (s *session) settle(j *job, i int, o mail.Outcome) {
+	if j.out[i].Reply.Code != 0 {
+		return
+	}
+	j.out[i] = o
+	recipients := s.client.deps.Metrics.Recipients
+	switch {
+	case o.Untried:
+		recipients.WithLabelValues("untried").Inc()
+	case o.Fate() == mail.Sent:
+		recipients.WithLabelValues("sent").Inc()
+	case o.Fate() == mail.Failed:
+		recipients.WithLabelValues("failed").Inc()
+	default:
+		recipients.WithLabelValues("deferred").Inc()
+	}
+	if j.left--; j.left == 0 {
+		s.done(j.a, j.out)
+	}
+}
+
+// settleAll gives all that have none the same outcome.
+func (s *session) settleAll(j *job, o mail.Outcome) {
+	j.todo = nil
+	for i := range j.out {
+		s.settle(j, i, o)
+	}
+}
+
+// abandon gives back what of a job no transaction has taken.
+func (s *session) abandon(j *job) {
+	why := errServed
+	if s.ctx.Err() != nil {
+		why = errStopped
+	}
+	todo := j.todo
+	j.todo = nil
+	for _, i := range todo {
+		s.settle(j, i, judge(&s.k.place, finding{command: cmdMail, err: why, untried: true}))
+	}
+}
+
+// lose ends the use of a connection that failed under p, while ahead rode
+// behind it.
+func (s *session) lose(p, ahead *piece, f finding) {
+	s.lost = true
+	if ahead != nil {
+		s.client.rough.add(s.k.name, roughFor)
+		s.client.deps.Metrics.RidesLost.Inc()
+		s.untry(ahead, errRode)
+	}
+	if p != nil {
+		s.blame(p, f)
+	}
+	if s.job != nil && len(s.job.todo) > 0 {
+		s.abandon(s.job)
+	}
+}
+
+// blame decides who bears the loss of a connection under p: p itself, unless
+// the connection failed before the host had said a word about p and there is
+// another explanation.
+func (s *session) blame(p *piece, f finding) {
+	j := p.job
+	switch {
+	case p.heard || p.bodySent:
+	case p.rode:
+		s.client.rough.add(s.k.name, roughFor)
+		s.client.deps.Metrics.RidesLost.Inc()
+		s.untry(p, errRode)
+		return
+	case !p.first:
+		s.untry(p, errServed)
+		return
+	case s.k.reused:
+		// It died, or was about to, while it was idle. Nothing of the message
+		// has been sent, so that a new connection costs nothing.
+		s.client.deps.Metrics.Stale.Inc()
+		j.todo = append(append([]int(nil), p.to...), j.todo...)
+		j.fresh, s.other, s.job = true, j, nil
+		s.finish(p)
+		return
+	}
+	for _, i := range p.later {
+		s.settle(j, i, p.laterOutcome)
+	}
+	for _, i := range p.to {
+		s.settleTimed(p, i, judge(&s.k.place, f))
+	}
+	s.finish(p)
+}
+
+// untry gives p back untouched, but for recipients that have their reply.
+func (s *session) untry(p *piece, why error) {
+	for _, i := range p.to {
+		s.settle(p.job, i, judge(&s.k.place, finding{command: cmdMail, err: why, untried: true}))
+	}
+	s.finish(p)
+}
+
+// settleTimed is settle with the times of the transaction.
+func (s *session) settleTimed(p *piece, i int, o mail.Outcome) {
+	o.Phases = p.phases
+	if !p.start.IsZero() {
+		o.Phases.Transaction = time.Since(p.start)
+	}
+	s.settle(p.job, i, o)
+}
+
+// finish lets go of what a transaction held.
+func (s *session) finish(p *piece) {
+	if p.body != nil {
+		_ = p.body.Close() // only read: nothing to lose
+		p.body = nil
+	}
+	p.busy = false
+}
