@@ -1,10 +1,47 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus/promauto"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // Queue counts what stage queue does.
-type Queue struct{}
+type Queue struct {
+	Recipients  *prometheus.CounterVec // outcomes of attempts by "fate": sent, deferred, failed, expired, deleted
+	Untried     prometheus.Counter     // tries that cost their message no attempt
+	Lookups     prometheus.Counter     // domains that were looked up
+	Signatures  prometheus.Counter     // messages that went through the signer
+	Settlements *prometheus.CounterVec // by "result": ok, error
+	Damaged     prometheus.Counter     // entries of the spool that could not be read
+	Ready       prometheus.Gauge       // messages that wait for a free connection
+	Deferred    prometheus.Gauge       // messages in memory that wait for their time
+	Running     prometheus.Gauge       // attempts under way
+	Lanes       prometheus.Gauge       // lanes in memory
+	Paused      prometheus.Gauge       // shards that hold deliveries because the spool is sick
+}
 
 func newQueue(f promauto.Factory) *Queue {
-	return &Queue{}
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: "tenma_queue_" + name, Help: help})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return f.NewGauge(prometheus.GaugeOpts{Name: "tenma_queue_" + name, Help: help})
+	}
+	return &Queue{
+		Recipients: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tenma_queue_recipients_total", Help: "Recipients decided, by fate.",
+		}, []string{"fate"}),
+		Untried:    counter("untried_total", "Tries that cost their message no attempt."),
+		Lookups:    counter("lookups_total", "Domains looked up."),
+		Signatures: counter("signatures_total", "Messages that went through the signer."),
+		Settlements: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tenma_queue_settlements_total", Help: "Settlements, by result.",
+		}, []string{"result"}),
+		Damaged:  counter("damaged_total", "Spool entries that could not be read."),
+		Ready:    gauge("ready", "Messages that wait for a free connection."),
+		Deferred: gauge("deferred", "Messages in memory that wait for their time."),
+		Running:  gauge("running", "Attempts under way."),
+		Lanes:    gauge("lanes", "Lanes in memory."),
+		Paused:   gauge("paused_shards", "Shards that hold deliveries because the spool is sick."),
+	}
 }

@@ -11,14 +11,50 @@ import (
 
 // Config is what a Queue is told.
 type Config struct {
-	Shards          int             // 0: one per processor
-	Retry           []time.Duration // waits after the 1st, 2nd ... failed attempt; the last repeats
-	Jitter          float64         // each wait is spread by this part both ways; 0: 0.1
-	Expire          time.Duration   // of a message, since it was received
+	Shards          int             // 0: one per processor; a change needs a restart
+	Retry           []time.Duration // waits after the 1st, 2nd ... failed attempt; the last repeats; none: DefaultRetry
+	Jitter          float64         // each wait is spread by this part both ways, at most 0.5; 0: 0.1; negative: none
+	Expire          time.Duration   // of a message, since it was received; 0: 5 days
 	DelayNotice     time.Duration   // a delay DSN after this; 0: none
 	Horizon         time.Duration   // items due later leave memory; 0: 15 min
 	LaneConnections int             // attempts that run at a time in a lane; 0: 10
-	LaneReady       int             // messages of a lane held ready for an attempt; 0: 1024
+	LaneReady       int             // messages of a lane, in each priority class, held ready for an attempt; 0: 1024
+	MaxRunning      int             // deliveries that run at a time in all lanes; 0: 20,000; a change needs a restart
+}
+
+// DefaultRetry is the schedule of mail without one: two tries in the first
+// hour and then at least every two hours, inside RFC 5321 section 4.5.4.1.
+func DefaultRetry() []time.Duration {
+	return []time.Duration{
+		5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 40 * time.Minute, 80 * time.Minute, 2 * time.Hour,
+	}
+}
+
+// withDefaults fills in what is zero and bounds the rest.
+func (c Config) withDefaults() *Config {
+	if len(c.Retry) == 0 {
+		c.Retry = DefaultRetry()
+	}
+	switch {
+	case c.Jitter == 0:
+		c.Jitter = 0.1
+	case c.Jitter < 0:
+		c.Jitter = 0
+	}
+	c.Jitter = min(c.Jitter, 0.5)
+	// RFC 5321 section 4.5.4.1: the give-up time is at least 4 to 5 days.
+	setDefault(&c.Expire, 5*24*time.Hour)
+	setDefault(&c.Horizon, 15*time.Minute)
+	setDefault(&c.LaneConnections, 10)
+	setDefault(&c.LaneReady, 1024)
+	setDefault(&c.MaxRunning, 20_000)
+	return &c
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
 }
 
 // Deps are what a Queue works with.
@@ -28,9 +64,9 @@ type Deps struct {
 	Remote   mail.Deliver // ByMX, ByHost
 	Local    mail.Deliver // Local
 	Signer   Signer       // nil: nothing is signed
-	Returner Returner
+	Returner Returner     // nil: no DSNs
 	Record   Recorder
-	Metrics  *metrics.Queue
-	Log      *slog.Logger
-	Seed     uint64 // of the jitter
+	Metrics  *metrics.Queue // nil: not counted
+	Log      *slog.Logger   // nil: slog.Default
+	Seed     uint64         // of the jitter
 }

@@ -1,0 +1,346 @@
+package queue
+
+import (
+	"sync"
+	"time"
+
+	"tenma/relay/mail"
+	"tenma/relay/wire/smtp"
+)
+
+// classes is the number of priority classes: urgent, normal, bulk.
+const classes = 3
+
+// Keys of lanes begin with what kind of lane it is, so that no configured name
+// can be taken for another kind.
+const (
+	keyRemote = '>'
+	keyLocal  = '@'
+	keyLookup = '?'
+)
+
+func laneKey(r *mail.Route) string {
+	if local(r) {
+		return string(keyLocal) + string(r.Lane)
+	}
+	return string(keyRemote) + string(r.Lane)
+}
+
+// lookupKey is the lane in which mail for a domain waits for its route.
+func lookupKey(d smtp.Domain) string { return string(keyLookup) + string(d) }
+
+func isLookup(key string) bool { return key[0] == keyLookup }
+
+// laneName is how operators and the log see a lane; a lookup is "?domain".
+func laneName(key string) mail.Lane {
+	if key == "" || isLookup(key) {
+		return mail.Lane(key)
+	}
+	return mail.Lane(key[1:])
+}
+
+// lane is a queue of messages that share limits. Its shard alone touches it,
+// except last.
+//
+// A message stands in it as a part while there is a place (LaneReady of each
+// class), beyond that as an item in a list. A place is counted in open from the
+// moment the part is accepted until a run claims it or its owner takes it
+// back, and in looking while the owner reads a message back for it.
+type lane struct {
+	key     string
+	num     uint32 // its name's
+	ready   [classes]partList
+	open    [classes]int
+	looking [classes]int
+	over    [classes]itemList
+	runs    []*run
+	starved bool // stands in shard.starved
+	idle    bool // stands in shard.idle
+
+	lookup lookup // of a lane of keyLookup
+	last   lastReply
+}
+
+// lastReply is what the latest attempt heard, for operators.
+type lastReply struct {
+	mu    sync.Mutex
+	host  string
+	reply smtp.Reply
+	at    time.Time
+}
+
+func (r *lastReply) set(o *mail.Outcome, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.host, r.reply, r.at = o.Host, o.Reply, at
+}
+
+func (r *lastReply) get() (string, time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.at.IsZero() {
+		return "", r.at
+	}
+	if r.host == "" {
+		return r.reply.String(), r.at
+	}
+	return r.host + ": " + r.reply.String(), r.at
+}
+
+// partList is a list of parts in the order in which they are to run. A later
+// fair share among tenants is a change of this type alone.
+type partList struct {
+	first, last *part
+	n           int
+}
+
+func (l *partList) add(p *part, front bool) {
+	p.listed = true
+	l.n++
+	switch {
+	case l.first == nil:
+		l.first, l.last = p, p
+	case front:
+		p.next, l.first.prev, l.first = l.first, p, p
+	default:
+		p.prev, l.last.next, l.last = l.last, p, p
+	}
+}
+
+func (l *partList) remove(p *part) {
+	if p.prev == nil {
+		l.first = p.next
+	} else {
+		p.prev.next = p.next
+	}
+	if p.next == nil {
+		l.last = p.prev
+	} else {
+		p.next.prev = p.prev
+	}
+	p.prev, p.next, p.listed = nil, nil, false
+	l.n--
+}
+
+// itemList is a list of overflow items, linked through them.
+type itemList struct {
+	head, tail uint32
+	n          int // dead ones too
+}
+
+func (l *itemList) push(s *slab, i uint32) {
+	s.at(i).link = none
+	if l.n == 0 {
+		l.head = i
+	} else {
+		s.at(l.tail).link = i
+	}
+	l.tail = i
+	l.n++
+}
+
+func (l *itemList) pop(s *slab) uint32 {
+	i := l.head
+	l.head = s.at(i).link
+	l.n--
+	return i
+}
+
+// readies is how many parts wait for a run.
+func (l *lane) readies() int { return l.ready[0].n + l.ready[1].n + l.ready[2].n }
+
+// overs is how many items wait for a place.
+func (l *lane) overs() int { return l.over[0].n + l.over[1].n + l.over[2].n }
+
+func (l *lane) empty() bool {
+	return l.open == [classes]int{} && l.looking == [classes]int{} && l.overs() == 0 && len(l.runs) == 0 && !l.lookup.running
+}
+
+// lane gives the lane of that name, new if need be.
+func (s *shard) lane(key string) *lane {
+	l := s.lanes[key]
+	if l == nil {
+		l = &lane{key: key, num: s.names.hold(key)}
+		s.names.all[l.num].lane = l
+		s.lanes[key] = l
+	}
+	return l
+}
+
+// rest puts a lane that has become empty aside, and forgets the one that has
+// been aside for longest when there are too many. Lookups are never kept.
+func (s *shard) rest(l *lane) {
+	if !l.empty() || l.idle {
+		return
+	}
+	if isLookup(l.key) {
+		s.forget(l)
+		return
+	}
+	l.idle = true
+	s.idle = append(s.idle, l)
+	if len(s.idle) <= idleLanes {
+		return
+	}
+	oldest := s.idle[0]
+	s.idle = append(s.idle[:0], s.idle[1:]...)
+	oldest.idle = false
+	if oldest.empty() {
+		s.forget(oldest)
+	}
+}
+
+func (s *shard) forget(l *lane) {
+	delete(s.lanes, l.key)
+	s.names.all[l.num].lane = nil
+	s.names.release(l.num)
+}
+
+// places is how many parts of a class a lane may hold.
+func (s *shard) places() int {
+	if s.open > crowded {
+		return min(fewReady, s.conf.LaneReady)
+	}
+	return s.conf.LaneReady
+}
+
+// offer takes a part into its lane if there is a place. asked says that the
+// place was reserved, so that mail that waited is not overtaken; without it
+// there must be nobody waiting.
+func (s *shard) offer(p *part, asked bool) {
+	l, c := s.lane(p.key), p.class
+	if !asked && !p.front && (l.over[c].n > 0 || l.open[c]+l.looking[c] >= s.places()) {
+		s.overflows(l, p)
+		return
+	}
+	p.lane = l
+	l.open[c]++
+	s.open++
+	switch {
+	case p.unsigned:
+		s.send(p.home, msg{kind: signPlease, part: p})
+	case isLookup(l.key):
+		l.ready[c].add(p, p.front)
+		s.lookUp(l)
+	default:
+		s.ready(p)
+	}
+}
+
+// overflows leaves an item in the part's place.
+func (s *shard) overflows(l *lane, p *part) {
+	if s.byID.find(&s.items, p.ID, itemOverflow, l.num) == none {
+		s.names.all[l.num].refs++
+		i := s.items.add(item{id: p.ID, when: p.expire, lane: l.num, kind: itemOverflow, class: p.class})
+		s.byID.add(&s.items, i)
+		l.over[p.class].push(&s.items, i)
+		s.overflow++
+	}
+	s.send(p.home, msg{kind: refused, part: p})
+}
+
+// bury takes an overflow item out of all books but its lane's list.
+func (s *shard) bury(i uint32) {
+	s.byID.remove(&s.items, i)
+	s.items.at(i).kind = itemDead
+	s.overflow--
+}
+
+// pull fills free places with items that wait: their owners are asked to look.
+func (s *shard) pull(l *lane) {
+	if s.stopping {
+		return
+	}
+	if k := &l.lookup; isLookup(l.key) && k.wave == 0 && !k.running && l.looking == [classes]int{} {
+		k.answer, k.wave = nil, l.overs() // came after the last answer: one of these asks again
+	}
+	for c := range l.over {
+		for l.over[c].n > 0 && l.open[c]+l.looking[c] < s.places() {
+			if isLookup(l.key) && l.lookup.wave == 0 {
+				return
+			}
+			i := l.over[c].pop(&s.items)
+			it := s.items.at(i)
+			id, dead := it.id, it.kind == itemDead
+			if !dead {
+				s.bury(i)
+			}
+			s.items.drop(i)
+			s.names.release(l.num)
+			if l.lookup.wave > 0 {
+				l.lookup.wave--
+			}
+			if !dead {
+				l.looking[c]++
+				s.send(s.q.owner(id), msg{kind: look, id: id, lane: l, class: uint8(c), answer: l.lookup.answer})
+			}
+		}
+	}
+}
+
+// looked is the word of an owner that it has offered what there was.
+func (s *shard) looked(l *lane, class uint8) {
+	l.looking[class]--
+	s.pull(l)
+	s.rest(l)
+}
+
+// ready takes a part that nothing but a connection is missing for.
+func (s *shard) ready(p *part) {
+	if p.state.Load() == partRecalled {
+		return // the purge is on its way
+	}
+	p.lane.ready[p.class].add(p, p.front)
+	s.start(p.lane)
+}
+
+// left ends a part's place.
+func (s *shard) left(p *part) {
+	l := p.lane
+	if p.listed {
+		l.ready[p.class].remove(p)
+	}
+	l.open[p.class]--
+	s.open--
+}
+
+// purge forgets a part that its owner has taken back. One that stands in a
+// run's channel is skipped there.
+func (s *shard) purge(p *part) {
+	if p.lane == nil {
+		return // it was refused before
+	}
+	s.left(p)
+	s.pull(p.lane)
+	s.rest(p.lane)
+}
+
+// sweep lets go of what has expired while it waited for a place or a run, so
+// that a lane that moves slowly or not at all still tells the senders in time.
+func (s *shard) sweep() {
+	now := seconds(s.now.Unix())
+	for _, l := range s.lanes {
+		for c := range l.ready {
+			for p := l.ready[c].first; p != nil; {
+				next := p.next
+				if p.expire <= now && p.recall() {
+					s.left(p)
+					s.send(p.home, msg{kind: outlived, part: p})
+				}
+				p = next
+			}
+		}
+		s.pull(l)
+	}
+	if s.overflow == 0 {
+		return
+	}
+	for n, c := range s.items.chunks {
+		for i := range c {
+			if c[i].kind == itemOverflow && c[i].when <= now {
+				s.send(s.q.owner(c[i].id), msg{kind: look, id: c[i].id})
+				s.bury(uint32(n*chunkSize + i))
+			}
+		}
+	}
+}

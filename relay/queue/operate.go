@@ -1,0 +1,394 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"tenma/relay/mail"
+	"tenma/relay/wire/smtp"
+	"tenma/spool"
+)
+
+// page is how many messages an operator's method has under way at a time.
+const page = 256
+
+// op is one operation on one message.
+type op struct {
+	kind opKind
+	done func(error) // called once; must not block
+}
+
+type opKind uint8
+
+const (
+	opRetry opKind = iota
+	opDelete
+	opHold
+	opRelease
+)
+
+// errUnchanged says that there was nothing to do.
+var errUnchanged = errors.New("queue: unchanged")
+
+// exclusive operations have nothing started before them, and wait for what is
+// running.
+func (o op) exclusive() bool { return o.kind == opDelete || o.kind == opHold }
+
+// apply does the next operation of a ledger that is not settling.
+func (s *shard) apply(l *ledger, o op) {
+	var vs []verdict
+	changed := false
+	switch o.kind {
+	case opRetry:
+		for i := range l.state.Recipients {
+			r := &l.state.Recipients[i]
+			if !r.Fate.Final() && !l.out[i] && r.Due.After(s.now) && !l.state.Held {
+				r.Due, changed = time.Time{}, true
+			}
+		}
+	case opDelete:
+		vs = deleted(l.env, &l.state)
+		changed = true
+	case opHold, opRelease:
+		changed = l.state.Held != (o.kind == opHold)
+		l.state.Held = o.kind == opHold
+	}
+	if !changed {
+		o.done(errUnchanged)
+		return
+	}
+	s.beginSettlement(l)
+	l.after = o.done
+	s.commit(l, vs, nil)
+}
+
+// deleted gives the verdicts on recipients whose message an operator removes.
+func deleted(e *mail.Envelope, state *mail.State) []verdict {
+	o := ours(554, smtp.Status{5, 7, 0}, "removed by the operator", "LOCAL", nil)
+	var vs []verdict
+	for i, r := range state.Recipients {
+		if r.Fate.Final() {
+			continue
+		}
+		r.Fate, r.Due = mail.Deleted, time.Time{}
+		vs = append(vs, verdict{to: i, state: r, event: mail.EventAdminBounce, outcome: &o})
+	}
+	return vs
+}
+
+// Retry makes every deferred recipient of the messages due now, parked ones
+// too, and returns how many messages that changed. A held message stays held.
+func (q *Queue) Retry(ctx context.Context, f Filter) (int, error) { return q.operate(ctx, f, opRetry) }
+
+// Delete removes messages without a DSN; each recipient that had no fate yet
+// gets an AdminBounce event. Running attempts finish first and count. It
+// returns how many messages it removed; those that wait for an attempt when ctx
+// ends are removed later.
+func (q *Queue) Delete(ctx context.Context, f Filter) (int, error) {
+	return q.operate(ctx, f, opDelete)
+}
+
+// Hold keeps messages from being tried until Release, over restarts; running
+// attempts finish first. A held message does not expire before its release. It
+// returns how many messages were not held before.
+func (q *Queue) Hold(ctx context.Context, f Filter) (int, error) { return q.operate(ctx, f, opHold) }
+
+// Release ends Hold and returns for how many messages.
+func (q *Queue) Release(ctx context.Context, f Filter) (int, error) {
+	return q.operate(ctx, f, opRelease)
+}
+
+// operate does kind to every message that f selects, a page at a time, so that
+// no view of the store is kept open while attempts finish.
+func (q *Queue) operate(ctx context.Context, f Filter, kind opKind) (int, error) {
+	total := 0
+	f.Limit = page
+	for {
+		ms, last, err := q.match(ctx, f)
+		if err != nil {
+			return total, err
+		}
+		ids := make([]spool.ID, len(ms))
+		for i, m := range ms {
+			ids[i] = m.ID
+		}
+		n, err := q.operateOn(ctx, ids, kind)
+		total += n
+		if err != nil || last.IsZero() {
+			return total, err
+		}
+		f.After = last
+	}
+}
+
+func (q *Queue) operateOn(ctx context.Context, ids []spool.ID, kind opKind) (int, error) {
+	results := make(chan error, len(ids))
+	for _, id := range ids {
+		o := &op{kind: kind, done: func(err error) { results <- err }}
+		s := q.owner(id)
+		s.box.post(msg{kind: perform, do: func() { s.look(id, ask{op: o}) }})
+	}
+	n := 0
+	var failed error
+	for range ids {
+		select {
+		case err := <-results:
+			switch {
+			case err == nil:
+				n++
+			case !errors.Is(err, errUnchanged) && !errors.Is(err, spool.ErrNotFound):
+				failed = err
+			}
+		case <-ctx.Done():
+			return n, ctx.Err()
+		case <-q.closed:
+			return n, ErrClosed
+		}
+	}
+	return n, failed
+}
+
+// List gives the messages that f selects, oldest first.
+func (q *Queue) List(ctx context.Context, f Filter) ([]Message, error) {
+	if f.Limit <= 0 {
+		f.Limit = 100
+	}
+	ms, _, err := q.match(ctx, f)
+	if err == nil {
+		err = q.addLanes(ctx, ms)
+	}
+	if err != nil {
+		return nil, err // a shard may still write to ms
+	}
+	return ms, nil
+}
+
+// Show gives one message, or spool.ErrNotFound.
+func (q *Queue) Show(ctx context.Context, id spool.ID) (Message, error) {
+	e, err := q.deps.Spool.Get(ctx, id)
+	if err != nil {
+		return Message{}, err
+	}
+	l, err := decode(&e)
+	if err != nil {
+		return Message{}, err
+	}
+	ms := []Message{{ID: id, Envelope: l.env, State: &l.state}}
+	if err := q.addLanes(ctx, ms); err != nil {
+		return Message{}, err
+	}
+	return ms[0], nil
+}
+
+// match gives at most f.Limit messages behind f.After. last is where to go on,
+// zero after the end.
+func (q *Queue) match(ctx context.Context, f Filter) (ms []Message, last spool.ID, err error) {
+	if f.empty() {
+		return nil, last, nil
+	}
+	now := q.wall()
+	look := func(e spool.Entry) bool {
+		last = e.ID
+		l, err := decode(&e)
+		if err == nil && f.Match(l.env, now) {
+			ms = append(ms, Message{ID: e.ID, Envelope: l.env, State: &l.state})
+		}
+		return len(ms) < f.Limit && ctx.Err() == nil
+	}
+	if len(f.IDs) == 0 {
+		err = q.deps.Spool.Scan(ctx, f.After, look)
+	} else {
+		err = q.some(ctx, f, look)
+	}
+	if len(ms) < f.Limit {
+		last = spool.ID{}
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return ms, last, err
+}
+
+// some is Scan for the filter's ids.
+func (q *Queue) some(ctx context.Context, f Filter, look func(spool.Entry) bool) error {
+	ids := slices.Clone(f.IDs)
+	slices.SortFunc(ids, compareIDs)
+	for _, id := range slices.Compact(ids) {
+		if compareIDs(id, f.After) <= 0 {
+			continue
+		}
+		e, err := q.deps.Spool.Get(ctx, id)
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !look(e) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func compareIDs(a, b spool.ID) int { return slices.Compare(a[:], b[:]) }
+
+// empty reports a filter that selects nothing.
+func (f *Filter) empty() bool {
+	return len(f.IDs) == 0 && f.Recipient == "" && f.Domain == "" && f.Sender == "" &&
+		f.Tenant == "" && f.Campaign == "" && f.OlderThan == 0 && !f.All
+}
+
+// Match reports whether a message fits all fields of f but IDs, After, Limit
+// and All.
+func (f *Filter) Match(e *mail.Envelope, now time.Time) bool {
+	switch {
+	case f.Tenant != "" && f.Tenant != e.Tenant:
+	case f.Campaign != "" && f.Campaign != e.Campaign:
+	case f.OlderThan > 0 && now.Sub(e.Received) < f.OlderThan:
+	case f.Sender != "" && !matchAddress(f.Sender, e.Sender):
+	case f.Recipient != "" && !slices.ContainsFunc(e.Recipients, func(r mail.Recipient) bool { return matchAddress(f.Recipient, r.Address) }):
+	case f.Domain != "" && !slices.ContainsFunc(e.Recipients, func(r mail.Recipient) bool { return matchAddress("@"+f.Domain, r.Address) }):
+	default:
+		return true
+	}
+	return false
+}
+
+// matchAddress compares without regard to case; "@domain" stands for all
+// addresses there, "<>" for the null one.
+func matchAddress(want string, a smtp.Address) bool {
+	if d, ok := strings.CutPrefix(want, "@"); ok {
+		return strings.EqualFold(d, string(a.Domain))
+	}
+	if want == "<>" {
+		return a.IsNull()
+	}
+	return strings.EqualFold(want, a.Local+"@"+string(a.Domain)) || strings.EqualFold(want, a.String())
+}
+
+// onShards runs fn on every shard, one after the other.
+func (q *Queue) onShards(ctx context.Context, fn func(*shard)) error {
+	for _, s := range q.shards {
+		done := make(chan struct{})
+		s.box.post(msg{kind: perform, do: func() { fn(s); close(done) }})
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-q.closed:
+			return ErrClosed
+		}
+	}
+	return nil
+}
+
+// addLanes fills in where messages are now.
+func (q *Queue) addLanes(ctx context.Context, ms []Message) error {
+	return q.onShards(ctx, func(s *shard) {
+		for i := range ms {
+			m := &ms[i]
+			add := func(key string) {
+				if n := laneName(key); n != "" && !slices.Contains(m.Lanes, n) {
+					m.Lanes = append(m.Lanes, n)
+				}
+			}
+			if l := s.ledgers[m.ID]; l != nil {
+				for _, p := range l.parts {
+					add(p.key)
+				}
+			}
+			s.byID.each(&s.items, m.ID, func(_ uint32, it *item) bool {
+				add(s.names.all[it.lane].key)
+				return true
+			})
+		}
+	})
+}
+
+// Summary counts what is in memory now, by lane, the longest backlog first. It
+// goes through all items: 1 to 2 ms for 100,000.
+func (q *Queue) Summary(ctx context.Context) (Summary, error) {
+	st := q.deps.Spool.Stats()
+	sum := Summary{Messages: st.Entries, Parked: st.Parked, Rebuilding: st.Rebuilding}
+	byKey := map[string]*LaneSummary{}
+	err := q.onShards(ctx, func(s *shard) { s.summary(&sum, byKey) })
+	if err != nil {
+		return Summary{}, err
+	}
+	for _, l := range byKey {
+		sum.Lanes = append(sum.Lanes, *l)
+	}
+	slices.SortFunc(sum.Lanes, func(a, b LaneSummary) int {
+		return cmp.Or(cmp.Compare(b.Ready+b.Running+b.Deferred, a.Ready+a.Running+a.Deferred), cmp.Compare(a.Lane, b.Lane))
+	})
+	return sum, nil
+}
+
+func (s *shard) summary(sum *Summary, byKey map[string]*LaneSummary) {
+	get := func(key string) *LaneSummary {
+		l := byKey[key]
+		if l == nil {
+			l = &LaneSummary{Lane: laneName(key)}
+			byKey[key] = l
+		}
+		return l
+	}
+	for _, c := range s.items.chunks {
+		for i := range c {
+			it := &c[i]
+			switch it.kind {
+			case itemWaiting:
+				l := get(s.names.all[it.lane].key)
+				l.Deferred++
+				sum.Deferred++
+				l.seen(it.id.Time())
+			case itemOverflow:
+				l := get(s.names.all[it.lane].key)
+				l.Ready++
+				sum.Ready++
+				l.seen(it.id.Time())
+			}
+		}
+	}
+	for key, l := range s.lanes {
+		out := get(key)
+		for c := range l.open {
+			out.Ready += int64(l.open[c] + l.looking[c])
+			sum.Ready += int64(l.open[c] + l.looking[c])
+			if p := l.ready[c].first; p != nil {
+				out.seen(p.Envelope.Received)
+			}
+		}
+		for _, r := range l.runs {
+			n, oldest := r.running()
+			out.Running += int64(n)
+			sum.Running += int64(n)
+			out.seen(oldest)
+		}
+		out.LastReply, out.LastAt = l.last.get()
+	}
+}
+
+// running counts what a run has taken and not answered for.
+func (r *run) running() (n int, oldest time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, p := range r.held {
+		if i == 0 || p.Envelope.Received.Before(oldest) {
+			oldest = p.Envelope.Received
+		}
+	}
+	return len(r.held), oldest
+}
+
+// seen takes the time of an item into account.
+func (l *LaneSummary) seen(t time.Time) {
+	if !t.IsZero() && (l.Oldest.IsZero() || t.Before(l.Oldest)) {
+		l.Oldest = t
+	}
+}
