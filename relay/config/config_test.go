@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -41,17 +42,27 @@ func fake(files map[string]string) world {
 			return nil, &fs.PathError{Op: "open", Path: p, Err: fs.ErrNotExist}
 		},
 		exists: func(p string) bool { _, ok := files[p]; return ok },
-		now:    time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC),
+		inspect: func(k dkim.Key) dkim.Info {
+			switch files[k.Path] {
+			case "bad":
+				return dkim.Info{Err: errors.New("not a key")}
+			case "small":
+				return dkim.Info{Warning: "1024 bits are few"}
+			}
+			return dkim.Info{}
+		},
+		now: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC),
 	}
 }
 
 func standardFiles() map[string]string {
 	return map[string]string{
-		"/etc/tenma/password":          "hush\n",
-		"/data/dkim/example.test.pem":  "key",
-		"/data/dkim/example2.test.pem": "key",
-		"/data/both":                   "in data\n",
-		"/etc/tenma/both":              "beside\n",
+		"/etc/tenma/password":         "hush\n",
+		"/data/dkim/example.test.pem": "key",
+		"/data/dkim/bad.pem":          "bad",
+		"/data/dkim/small.pem":        "small",
+		"/data/both":                  "in data\n",
+		"/etc/tenma/both":             "beside\n",
 	}
 }
 
@@ -375,4 +386,21 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Peek is for commands that run before the named files are there.
+func TestPeek(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tenma.toml")
+	text := "[[listen]]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\n[tls]\ncertificate = \"none\"\nkey = \"none\"\n" +
+		"[[dkim]]\ndomain = \"a.test\"\nselector = \"s\"\nkey = \"none\"\n[[route]]\ndomain = \"*\"\nto = \"smtps://a.test\"\nuser = \"u\"\npassword = { file = \"none\" }\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Peek(path); err != nil || len(c.DKIM.Keys) != 1 {
+		t.Errorf("Peek: %v", err)
+	}
+	var errs Errors
+	if _, _, err := Load(path); !errors.As(err, &errs) || len(errs) != 4 {
+		t.Errorf("Load: %v", err)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"tenma/relay/policy/dkim"
 	"tenma/relay/wire/smtp"
 )
 
@@ -26,8 +27,19 @@ const maxInput = 1 << 20
 //
 // Relative paths start in data_dir, and a relative data_dir where the file
 // lies. Files that are only read may lie beside the configuration file instead.
-func Load(path string) (*Config, []Warning, error) {
+func Load(path string) (*Config, []Warning, error) { return load(path, system()) }
+
+// Peek is Load without the files that the configuration names: for commands
+// that only want to know where things are, and may be run before those files
+// are there or by someone who may not read them. Secrets are left empty.
+func Peek(path string) (*Config, error) {
 	w := system()
+	w.peek = true
+	cfg, _, err := load(path, w)
+	return cfg, err
+}
+
+func load(path string, w world) (*Config, []Warning, error) {
 	text, err := w.readFile(path)
 	if err != nil {
 		return nil, nil, &Problem{File: path, Text: "the configuration cannot be read: " + plain(err)}
@@ -52,6 +64,7 @@ func system() world {
 		getenv:   os.LookupEnv,
 		readFile: readRegular,
 		exists:   func(path string) bool { _, err := os.Stat(path); return err == nil },
+		inspect:  func(k dkim.Key) dkim.Info { return dkim.Inspect([]dkim.Key{k})[0] },
 		now:      time.Now(),
 	}
 }
@@ -86,6 +99,9 @@ func plain(err error) string {
 	return err.Error()
 }
 
+// ParseDuration reads a duration as the configuration has it: "90s", "72h", "3d".
+func ParseDuration(s string) (time.Duration, error) { return parseDuration(s) }
+
 // parse is Load without the file system of its own.
 func parse(file, abs string, text []byte, w world) (*Config, []Warning, Errors) {
 	root, p := document(file, text)
@@ -109,6 +125,7 @@ func schema() map[string][]string {
 		getenv:   func(string) (string, bool) { return "", false },
 		readFile: func(string) ([]byte, error) { return nil, os.ErrNotExist },
 		exists:   func(string) bool { return false },
+		peek:     true,
 	}
 	r := &reader{world: w, dir: "/", schema: map[string][]string{}}
 	r.config(root)

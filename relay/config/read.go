@@ -12,6 +12,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"tenma/relay/policy/dkim"
 	"tenma/relay/wire/smtp"
 )
 
@@ -21,7 +22,11 @@ type world struct {
 	getenv   func(string) (string, bool)
 	readFile func(path string) ([]byte, error) // at most maxInput octets of a regular file
 	exists   func(path string) bool
+	inspect  func(dkim.Key) dkim.Info
 	now      time.Time
+	// peek leaves alone the files that the configuration names, and the
+	// environment: nothing is wrong with what is not looked at.
+	peek bool
 }
 
 // reader collects what is wrong while sections are read one by one.

@@ -169,6 +169,8 @@ func (r *reader) secret(s *section, key string, into *string) *value {
 		sub.close()
 		delete(r.schema, sub.name) // not a section of its own
 		switch {
+		case r.peek && (f == nil) != (e == nil):
+			return v
 		case f != nil && e == nil:
 			name := r.path(file, true)
 			text, err := r.readFile(name)
@@ -322,10 +324,27 @@ func (r *reader) dkim(s *section, c *Config) {
 		}
 		if f != nil {
 			k.Path = r.path(key, true)
-			if _, err := r.readFile(k.Path); err != nil {
-				s.errorf(f.at, "key %s cannot be read: %s; \"tenma dkim new %s\" makes one", k.Path, plain(err), clip(domain))
-			}
+			r.key(s, f.at, k)
 		}
 		c.DKIM.Keys = append(c.DKIM.Keys, k)
 	})
+}
+
+// key looks into the file of a key, so that an unusable one stops the start
+// rather than the mail.
+func (r *reader) key(s *section, at place, k dkim.Key) {
+	if r.peek {
+		return
+	}
+	if _, err := r.readFile(k.Path); err != nil {
+		s.errorf(at, "key %s cannot be read: %s; \"tenma dkim new %s\" makes one", k.Path, plain(err), k.Domain)
+		return
+	}
+	info := r.inspect(k)
+	switch {
+	case info.Err != nil:
+		s.errorf(at, "key %s cannot be used: %v", k.Path, info.Err)
+	case info.Warning != "":
+		s.warnf(at, "key %s: %s", k.Path, info.Warning)
+	}
 }

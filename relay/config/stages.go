@@ -95,6 +95,9 @@ func (r *reader) tls(s *section, c *Config) {
 		return
 	}
 	c.TLS.Certificate, c.TLS.Key = r.path(cert, true), r.path(key, true)
+	if r.peek {
+		return
+	}
 	certText, err := r.readFile(c.TLS.Certificate)
 	if err != nil {
 		s.errorf(certAt.at, "certificate %s cannot be read: %s", c.TLS.Certificate, plain(err))
