@@ -120,7 +120,7 @@ func (b *Body) nextChunk() error {
 		case "RSET", "QUIT", "EHLO", "HELO":
 			c.again = bytes.Clone(line)
 			c.mute = true
-			return errAborted
+			return b.aborted()
 		default:
 			c.reply("503 5.5.1 message in progress")
 			if c.ended != nil {

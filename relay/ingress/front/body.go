@@ -25,7 +25,7 @@ type Body struct {
 	raw    int64 // octets taken from the connection
 	waited time.Duration
 	err    error // sticky
-	done   bool  // taken whole; err is nil
+	done   bool  // the end of the content was seen
 	used   bool
 }
 
@@ -85,7 +85,6 @@ func (b *Body) WriteTo(w io.Writer) (int64, error) {
 		b.err = b.take(emit)
 	}
 	if b.err == nil {
-		b.done = true
 		// The replies to commands that came with the body do not wait for
 		// the disk.
 		_ = b.c.flush() // a lost connection shows at the next read
@@ -106,6 +105,7 @@ func (b *Body) take(emit func([]byte) error) error {
 		c.r += n
 		b.raw += int64(n)
 		b.left -= int64(n)
+		b.done = end
 		switch {
 		case err != nil:
 			return err
@@ -125,6 +125,7 @@ func (b *Body) take(emit func([]byte) error) error {
 			b.lines.hold()
 		}
 		if b.last {
+			b.done = true
 			return b.lines.finish(emit)
 		}
 		if err := b.nextChunk(); err != nil {
@@ -171,6 +172,14 @@ func (b *Body) cut(why error) error {
 	}
 }
 
+// aborted is the error of a body that the client gave up between two chunks.
+func (b *Body) aborted() error {
+	return &smtp.Error{
+		Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 4, 2}, Text: "message given up"},
+		Err:   errAborted,
+	}
+}
+
 // skip looks for the end of content that nobody wants any more, so that the
 // conversation can go on behind it. The rest of a BDAT chunk is swallowed, the
 // chunks after it are refused one by one.
@@ -189,7 +198,7 @@ func (b *Body) skip() {
 			n, end, _ := b.lines.step(b.ready(), nothing) // refuses nothing
 			b.c.r += n
 			b.raw += int64(n)
-			if end {
+			if b.done = end; end {
 				return
 			}
 		}
@@ -201,13 +210,13 @@ func (b *Body) skip() {
 // content is skipped, and go-smtp is shown that it was empty.
 func (c *Conn) contentTaken() {
 	b := c.body
-	if !b.Whole() && !errors.Is(b.err, errAborted) {
+	aborted := errors.Is(b.err, errAborted)
+	if b.used = true; b.err == nil && !b.done {
+		b.err = errUsed // whoever still holds it gets nothing
+	}
+	if !b.done && !aborted {
 		b.skip()
 	}
-	if b.err == nil && !b.done {
-		b.err = errAborted // whoever still holds it gets nothing
-	}
-	b.used = true
 	c.mode, c.verb, c.body, c.mail, c.rcpts = commands, ".", nil, false, 0
 	c.buf = append(c.buf[:0], ".\r\n"...)
 	c.shown = c.buf

@@ -140,6 +140,7 @@ func (c *Conn) begin() error {
 	if c.proxied {
 		if err := c.readProxy(); err != nil {
 			c.l.cfg.Metrics.ConnectionsRefused.WithLabelValues(c.l.cfg.Name, "proxy").Inc()
+			c.out = c.out[:0] // the banner
 			return c.fail(err)
 		}
 		if reason := c.l.admitClient(c); reason != "" {

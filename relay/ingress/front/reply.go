@@ -86,7 +86,7 @@ func (c *Conn) mend(out, line []byte, code string, last bool) []byte {
 	}
 	// go-smtp says 502, command not implemented, where 503, bad sequence, is
 	// meant (RFC 5321 section 4.2.3).
-	if code == "502" && (c.verb == "MAIL" || c.verb == "RCPT" || c.verb == "DATA" || c.verb == "AUTH") {
+	if code == "502" && (c.verb == "MAIL" || c.verb == "RCPT" || c.verb == "DATA" || bytes.Contains(line, []byte("introduce yourself"))) {
 		line[2] = '3'
 	}
 	return append(out, line...)

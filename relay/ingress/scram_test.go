@@ -1,0 +1,38 @@
+package ingress_test
+
+import (
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+
+	"tenma/relay/mail"
+)
+
+// ScramSHA256 derives ann's keys; everybody else's are those of a password that
+// nobody has, under a salt that never changes.
+func (w *world) ScramSHA256(user string) (mail.ScramKeys, bool, error) {
+	if user == "ann" {
+		return scramKeys("secret"), true, nil
+	}
+	if user == "twin" { // an unknown user whose fake keys can be guessed
+		return scramKeys("secret"), false, nil
+	}
+	return scramKeys("nobody's " + user), false, nil
+}
+
+// scramKeys follows RFC 5802 section 3.
+func scramKeys(password string) mail.ScramKeys {
+	k := mail.ScramKeys{Salt: []byte("salt"), Iterations: 4096}
+	salted, err := pbkdf2.Key(sha256.New, password, k.Salt, k.Iterations, sha256.Size)
+	if err != nil {
+		panic(err)
+	}
+	mac := func(text string) []byte {
+		m := hmac.New(sha256.New, salted)
+		m.Write([]byte(text))
+		return m.Sum(nil)
+	}
+	stored := sha256.Sum256(mac("Client Key"))
+	k.StoredKey, k.ServerKey = stored[:], mac("Server Key")
+	return k
+}
