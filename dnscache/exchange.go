@@ -39,8 +39,7 @@ var (
 // answer with a failure are not asked again; the silent ones are, with more
 // patience. The error tells each server's last word.
 func (c *Cache) exchange(ctx context.Context, s *settings, name string, qtype uint16) (*dns.Msg, *server, error) {
-	end, _ := ctx.Deadline() // always set, see Cache.lead
-	patience := time.Until(end) / (1<<tries - 1)
+	patience := s.patience()
 	turn := s.turn(time.Now(), patience)
 	words := map[*server]error{}
 	for round := range tries {
@@ -48,11 +47,7 @@ func (c *Cache) exchange(ctx context.Context, s *settings, name string, qtype ui
 			if srv == nil {
 				continue
 			}
-			wait := patience << round
-			if left := alive(turn[i:]); round == 0 && left > 1 {
-				wait = min(wait, time.Until(end)/time.Duration(left)) // each gets its turn
-			}
-			msg, err := c.askServer(ctx, s, srv, name, qtype, wait)
+			msg, err := c.askServer(ctx, s, srv, name, qtype, patience<<round)
 			if err == nil {
 				return msg, srv, nil
 			}
@@ -68,14 +63,11 @@ func (c *Cache) exchange(ctx context.Context, s *settings, name string, qtype ui
 	return nil, nil, lastWords(s, words)
 }
 
-func alive(turn []*server) int {
-	n := 0
-	for _, s := range turn {
-		if s != nil {
-			n++
-		}
-	}
-	return n
+// patience is how long a server is waited for at first. It follows from the
+// configuration alone: what a caller in a hurry leaves says nothing about a
+// server. All servers are asked once in the first half of the time.
+func (s *settings) patience() time.Duration {
+	return s.timeout / time.Duration(max(1<<tries-1, 2*len(s.servers)))
 }
 
 func lastWords(s *settings, words map[*server]error) error {
@@ -129,7 +121,7 @@ func (c *Cache) askServer(ctx context.Context, s *settings, srv *server, name st
 			c.deps.Metrics.ServersDown.Dec()
 			c.deps.Log.Info("dns: server answers again", "server", srv.addr)
 		}
-	} else if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) > wait*9/10 { // not if a caller gave up early
+	} else if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) >= s.patience()*9/10 { // not if a caller gave up early
 		if srv.silent() {
 			c.deps.Metrics.ServersDown.Inc()
 			c.deps.Log.Warn("dns: server is silent", "server", srv.addr, "error", err)
