@@ -12,6 +12,7 @@ type Set struct {
 	Queue    *Queue
 	Delivery *Delivery
 	Maillog  *Maillog
+	Bounce   *Bounce
 	DNS      *DNS
 	Spool    *Spool
 }
@@ -26,6 +27,7 @@ func New(r prometheus.Registerer) *Set {
 		Queue:    newQueue(f),
 		Delivery: newDelivery(f),
 		Maillog:  newMaillog(f),
+		Bounce:   newBounce(f),
 		DNS:      newDNS(f),
 		Spool:    newSpool(f),
 	}

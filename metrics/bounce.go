@@ -1,0 +1,24 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Bounce counts what stage bounce does.
+type Bounce struct {
+	// DSNs composed, by action: "failed", "delayed", "delivered" (also relayed
+	// and expanded).
+	DSNs *prometheus.CounterVec
+}
+
+// NewBounce makes the collectors and registers them with r, if not nil.
+func NewBounce(r prometheus.Registerer) *Bounce { return newBounce(promauto.With(r)) }
+
+func newBounce(f promauto.Factory) *Bounce {
+	return &Bounce{
+		DSNs: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tenma_bounce_dsns_total", Help: "Delivery status notifications composed, by action.",
+		}, []string{"action"}),
+	}
+}
