@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"tenma/spool/pebblespool/layout"
 )
 
 // maxGroup is how many octets a group takes before it is written; what is left
@@ -26,11 +28,11 @@ func (s *Spool) commitLoop(stop <-chan struct{}) {
 	defer timer.Stop()
 	g := s.newGroup()
 	for {
-		if s.fence.err() != nil {
+		if s.fence.Err() != nil {
 			return // failAll answers what waits
 		}
 		if err := s.popDue(); err != nil {
-			s.fence.fail("read due index", s.o.Dir, err)
+			s.fence.Fail("read due index", s.o.Dir, err)
 			return
 		}
 		if reqs := s.take(); len(reqs) > 0 {
@@ -49,7 +51,7 @@ func (s *Spool) commitLoop(stop <-chan struct{}) {
 		case <-s.wake:
 		case <-timer.C:
 		case <-stop:
-		case <-s.fence.sick:
+		case <-s.fence.Sick():
 		}
 	}
 }
@@ -58,7 +60,7 @@ func (s *Spool) commitLoop(stop <-chan struct{}) {
 func (s *Spool) take() []request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fence.err() != nil {
+	if s.fence.Err() != nil {
 		return nil
 	}
 	n, weight := 0, 0
@@ -79,12 +81,10 @@ func (s *Spool) take() []request {
 
 // sleep is the time until something is due without anybody asking.
 func (s *Spool) sleep() time.Duration {
-	at := min(s.due.next, s.expiry.next)
-	if len(s.due.late) > 0 {
-		at = min(at, s.due.late[0].due)
-	}
+	at := min(s.due.Next, s.expiry.next)
+	at = min(at, s.due.NextLate())
 	s.mu.Lock()
-	if s.feed.room() <= 0 && at == s.due.next {
+	if s.feed.room() <= 0 && at == s.due.Next {
 		at = s.expiry.next // Feed pokes
 	}
 	s.mu.Unlock()
@@ -103,7 +103,7 @@ func (s *Spool) commitGroup(g *group, reqs []request) bool {
 	for i, r := range reqs {
 		errs[i] = r.build(g)
 		if g.broken != nil {
-			s.fence.fail("read", s.o.Dir, g.broken)
+			s.fence.Fail("read", s.o.Dir, g.broken)
 			return false
 		}
 	}
@@ -111,11 +111,11 @@ func (s *Spool) commitGroup(g *group, reqs []request) bool {
 		s.lowered(g)
 		// The clock runs over the write alone: Pebble may try a failing table
 		// for ever, and the fence may park us.
-		watch := time.AfterFunc(s.o.CommitTimeout, func() { s.fence.fail("commit", s.o.Dir, errTimeout) })
+		watch := time.AfterFunc(s.o.CommitTimeout, func() { s.fence.Fail("commit", s.o.Dir, errTimeout) })
 		err := s.db.Apply(g.batch, pebble.Sync)
 		watch.Stop()
 		if err != nil {
-			s.fence.fail("commit", s.o.Dir, err)
+			s.fence.Fail("commit", s.o.Dir, err)
 			return false
 		}
 	}
@@ -132,6 +132,7 @@ func (s *Spool) commitGroup(g *group, reqs []request) bool {
 func (s *Spool) install(g *group) {
 	s.mu.Lock()
 	s.inflight = nil
+	s.low.group = last()
 	for _, c := range g.order {
 		s.installChange(c)
 	}
@@ -143,7 +144,7 @@ func (s *Spool) install(g *group) {
 	}
 	s.stats.Commits += int64(g.stored)
 	s.stats.Settlements += int64(g.settled)
-	st, cached := s.stats, s.cache.used
+	st, cached := s.stats, s.cache.Used()
 	s.mu.Unlock()
 	poke(s.fedWake)
 
@@ -161,28 +162,28 @@ func (s *Spool) installChange(c *change) {
 	// Figures: an entry that they hold already counts by the difference.
 	known := !c.created && !c.adopt
 	s.stats.Entries += count(!c.removed) - count(known)
-	s.stats.BodyBytes += c.size * (count(!c.removed) - count(known))
+	s.stats.BodyBytes += c.Size * (count(!c.removed) - count(known))
 	s.stats.Parked += count(c.parked) - count(known && c.wasParked)
 
-	cached := s.cache.get(c.id)
+	cached := s.cache.Get(c.ID)
 	switch {
 	case c.removed && cached != nil:
-		s.cache.remove(cached)
+		s.cache.Remove(cached)
 	case c.removed:
 	case c.created:
-		c.live.st, c.live.stateLen = c.st, c.stateSize
-		s.cache.add(c.live, c.data)
+		c.Live.State, c.Live.StateLen = c.st, c.stateSize
+		s.cache.Add(c.Live, c.data)
 	case cached != nil:
-		s.cache.update(cached, c.st, c.stateSize)
+		s.cache.Update(cached, c.st, c.stateSize)
 	}
 	switch {
 	case c.reparked:
-		s.due.add(place{seconds(c.st.due), c.id})
+		s.due.Add(layout.Place{Due: layout.Seconds(c.st.Due), ID: c.ID})
 	case c.wasParked && !c.parked:
-		s.due.forget(c.id)
+		s.due.Forget(c.ID)
 	}
 	if c.feed {
-		s.feed.fresh.push(c.id)
+		s.feed.fresh.Push(c.ID)
 	}
 }
 

@@ -18,20 +18,8 @@
 //
 // # How it lies in the database
 //
-// Each kind of record has a prefix of its own, so that reading a million
-// envelopes after a restart never touches a body:
-//
-//	e | id              envelope, body's key and size; written once
-//	s | id              state, due time; only when there is something to say
-//	b | body | chunk    the body, 256 KiB a chunk
-//	r | body            how many entries share the body, when more than one
-//	d | due | id        parked entries by due time (4 octets of seconds)
-//	i | word | id       entries by the words to find them by
-//	n | id              those words, to take them away again
-//	k | hash            dedupe keys: first id and expiry
-//	x | expiry | hash   when dedupe keys are forgotten
-//	t | body            staged bodies that belong to no entry (yet, or any more)
-//	m | ...             the number of this run
+// Envelopes, states, bodies and indexes have a prefix each; package layout has
+// the table. Package disk stands between Pebble and the file system.
 //
 // # Who has an entry
 //
@@ -49,6 +37,6 @@
 // # When the disk fails
 //
 // Pebble retries, exits or loses data on an error of its log. So it never
-// sees one: see fence. After the first such error the spool is sick until the
+// sees one: see disk.Fence. After the first such error the spool is sick until the
 // process is restarted.
 package pebblespool

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"tenma/spool"
+	"tenma/spool/pebblespool/layout"
+	"tenma/spool/pebblespool/layout/inmem"
 )
 
 // feed is what Feed works through. It is guarded by Spool.mu.
@@ -20,7 +22,7 @@ import (
 // its hands.
 type feed struct {
 	active  bool
-	fresh   idQueue
+	fresh   inmem.Queue
 	rebuilt bool
 	cursor  spool.ID
 	taken   map[spool.ID]struct{}
@@ -31,12 +33,12 @@ const feedAhead = 4096
 
 func (f *feed) init() { f.taken = map[spool.ID]struct{}{} }
 
-func (f *feed) room() int { return feedAhead - f.fresh.len() }
+func (f *feed) room() int { return feedAhead - f.fresh.Len() }
 
 // seen reports whether the reading is past an entry of an earlier run, so that
 // the figures hold it.
 func (f *feed) seen(id spool.ID) bool {
-	if f.rebuilt || compare(id, f.cursor) <= 0 {
+	if f.rebuilt || layout.Compare(id, f.cursor) <= 0 {
 		return true
 	}
 	_, ok := f.taken[id]
@@ -51,33 +53,6 @@ func (f *feed) takeOver(id spool.ID) bool {
 	}
 	f.taken[id] = struct{}{}
 	return true
-}
-
-// idQueue is a first-in first-out queue.
-type idQueue struct {
-	ids  []spool.ID
-	head int
-}
-
-func (q *idQueue) len() int         { return len(q.ids) - q.head }
-func (q *idQueue) push(id spool.ID) { q.ids = append(q.ids, id) }
-
-func (q *idQueue) pop() (id spool.ID, ok bool) {
-	if q.len() == 0 {
-		return id, false
-	}
-	id = q.ids[q.head]
-	q.head++
-	switch {
-	case q.head == len(q.ids) && cap(q.ids) <= feedAhead:
-		q.ids, q.head = q.ids[:0], 0
-	case q.head == len(q.ids):
-		q.ids, q.head = nil, 0
-	case q.head >= 1024 && q.head > len(q.ids)/2:
-		q.ids = append(make([]spool.ID, 0, 2*q.len()), q.ids[q.head:]...)
-		q.head = 0
-	}
-	return id, true
 }
 
 // Feed is described in spool.Engine. A later Feed goes on where the last one
@@ -135,7 +110,7 @@ func (s *Spool) hand(e *spool.Entry, take func(spool.Entry)) {
 // removed meanwhile or cannot be read; some is false if the queue is empty.
 func (s *Spool) nextFresh() (e *spool.Entry, some bool, err error) {
 	s.mu.Lock()
-	id, some := s.feed.fresh.pop()
+	id, some := s.feed.fresh.Pop()
 	due := some && s.feed.room() == feedAhead/2 // the due index may have waited
 	s.mu.Unlock()
 	if due {
@@ -164,7 +139,7 @@ const readPage = 512
 // storedReader reads the entries of earlier runs by age.
 type storedReader struct {
 	s    *Spool
-	page []*live
+	page []*layout.Stored
 	end  bool // there is nothing behind page
 }
 
@@ -196,32 +171,32 @@ func (r *storedReader) next() (e *spool.Entry, more bool, err error) {
 	r.page = r.page[1:]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, taken := s.feed.taken[l.id]; taken {
-		delete(s.feed.taken, l.id)
-		s.feed.cursor = l.id
+	if _, taken := s.feed.taken[l.ID]; taken {
+		delete(s.feed.taken, l.ID)
+		s.feed.cursor = l.ID
 		return nil, true, nil
 	}
-	s.feed.cursor = l.id
+	s.feed.cursor = l.ID
 	s.stats.Entries++
-	s.stats.BodyBytes += l.size
-	if l.st.parked {
-		if s.due.waiting(place{seconds(l.st.due), l.id}) {
+	s.stats.BodyBytes += l.Size
+	if l.State.Parked {
+		if s.due.Waiting(layout.Place{Due: layout.Seconds(l.State.Due), ID: l.ID}) {
 			s.stats.Parked++
 		}
 		return nil, true, nil
 	}
-	return &spool.Entry{ID: l.id, Envelope: l.envelope, State: l.st.data, BodySize: l.size, Due: l.st.due}, true, nil
+	return &spool.Entry{ID: l.ID, Envelope: l.Envelope, State: l.State.Data, BodySize: l.Size, Due: l.State.Due}, true, nil
 }
 
 // readStored reads a page of entries of earlier runs behind from.
-func (s *Spool) readStored(from spool.ID) (page []*live, end bool, err error) {
+func (s *Spool) readStored(from spool.ID) (page []*layout.Stored, end bool, err error) {
 	if err := s.reading(); err != nil {
 		return nil, false, err
 	}
 	defer s.readers.Done()
 	end = true
-	err = s.walk(from, func(l *live) bool {
-		if l.run != s.run {
+	err = s.walk(from, func(l *layout.Stored) bool {
+		if l.Run != s.run {
 			page = append(page, l)
 		}
 		end = len(page) < readPage

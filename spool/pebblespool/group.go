@@ -6,6 +6,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"tenma/spool"
+	"tenma/spool/pebblespool/layout"
+	"tenma/spool/pebblespool/layout/inmem"
 )
 
 // group is a set of requests that share one batch and one sync. While it is
@@ -17,7 +19,7 @@ type group struct {
 
 	changes    map[spool.ID]*change
 	order      []*change
-	dedupes    map[hash]spool.ID
+	dedupes    map[layout.Hash]spool.ID
 	refs       map[spool.ID]uint64 // of shared bodies
 	words      map[spool.ID][]byte // records under n| written by this group
 	usedStaged map[spool.ID]bool
@@ -30,9 +32,9 @@ type group struct {
 
 // change is an entry as the group leaves it.
 type change struct {
-	*live
-	st        state // shadows live.st, which is the stored one
-	stateSize int   // of the record for st
+	*inmem.Live
+	st        layout.State // of live.State, which is the stored one
+	stateSize int          // of the record for st
 
 	created bool
 	removed bool
@@ -50,7 +52,7 @@ func (s *Spool) newGroup() *group {
 		s:          s,
 		batch:      s.db.NewBatch(pebble.WithMaxRetainedSizeBytes(maxGroup + 1<<20)),
 		changes:    map[spool.ID]*change{},
-		dedupes:    map[hash]spool.ID{},
+		dedupes:    map[layout.Hash]spool.ID{},
 		refs:       map[spool.ID]uint64{},
 		words:      map[spool.ID][]byte{},
 		usedStaged: map[spool.ID]bool{},
@@ -102,7 +104,7 @@ func (g *group) find(id spool.ID) *change {
 		return c
 	}
 	g.s.mu.Lock()
-	l := g.s.cache.get(id)
+	l := g.s.cache.Get(id)
 	g.s.mu.Unlock()
 	if l == nil {
 		var err error
@@ -113,8 +115,8 @@ func (g *group) find(id spool.ID) *change {
 			return nil
 		}
 	}
-	c := &change{live: l, st: l.st, stateSize: l.stateLen}
-	c.wasParked = l.st.parked && g.s.due.waiting(place{seconds(l.st.due), id})
+	c := &change{Live: l, st: l.State, stateSize: l.StateLen}
+	c.wasParked = l.State.Parked && g.s.due.Waiting(layout.Place{Due: layout.Seconds(l.State.Due), ID: id})
 	c.parked = c.wasParked
 	return c
 }
@@ -122,20 +124,20 @@ func (g *group) find(id spool.ID) *change {
 // touch notes that c is changed by this group. An entry of an earlier run that
 // Feed's reading has not come to leaves the reading's hands.
 func (g *group) touch(c *change) {
-	if _, known := g.changes[c.id]; known {
+	if _, known := g.changes[c.ID]; known {
 		return
 	}
-	g.changes[c.id] = c
+	g.changes[c.ID] = c
 	g.order = append(g.order, c)
-	if c.created || c.run == g.s.run {
+	if c.created || c.Run == g.s.run {
 		return
 	}
 	g.s.mu.Lock()
-	c.adopt = g.s.feed.takeOver(c.id)
+	c.adopt = g.s.feed.takeOver(c.ID)
 	g.s.mu.Unlock()
 	// Parked on disk and not waiting: it fell due in this run and Feed gave it
 	// out by way of the due index.
-	c.feed = c.adopt && !c.st.parked
+	c.feed = c.adopt && !c.st.Parked
 }
 
 // write stores planned drafts.
@@ -148,14 +150,14 @@ func (g *group) write(plans []plan) {
 
 func (g *group) writeDraft(p *plan, now time.Time) {
 	d := p.draft
-	l := &live{id: d.ID, entry: entry{run: g.s.run, body: p.body, size: p.size, envelope: d.Envelope}}
-	c := &change{live: l, created: true, data: d.Body}
+	l := &inmem.Live{Stored: layout.Stored{ID: d.ID, Entry: layout.Entry{Run: g.s.run, Body: p.body, Size: p.size, Envelope: d.Envelope}}}
+	c := &change{Live: l, created: true, data: d.Body}
 	g.touch(c)
 	g.stored++
 
-	g.scratch = l.entry.append(g.scratch[:0], d.ID)
-	l.entryLen = len(g.scratch)
-	k := keyOf(kindEntry, d.ID)
+	g.scratch = l.Entry.Append(g.scratch[:0], d.ID)
+	l.EntryLen = len(g.scratch)
+	k := layout.Key(layout.KindEntry, d.ID)
 	g.set(k[:], g.scratch)
 
 	switch {
@@ -163,14 +165,14 @@ func (g *group) writeDraft(p *plan, now time.Time) {
 		g.addRef(p.body)
 	case d.Staged != nil:
 		g.usedStaged[p.body] = true
-		k := keyOf(kindStaged, p.body)
-		g.del(k[:], stagedLen)
+		k := layout.Key(layout.KindStaged, p.body)
+		g.del(k[:], layout.StagedLen)
 	case len(d.Body) > 0:
-		k := keyOfChunk(p.body, 0)
+		k := layout.ChunkKey(p.body, 0)
 		g.set(k[:], d.Body)
 	}
 
-	st := state{due: d.Due, data: d.State, parked: d.Due.Sub(now) > g.s.o.Horizon}
+	st := layout.State{Due: d.Due, Data: d.State, Parked: d.Due.Sub(now) > g.s.o.Horizon}
 	g.park(c, &st)
 	g.setState(c, st)
 	c.feed = !c.parked
@@ -188,35 +190,35 @@ func orDefault(d, def time.Duration) time.Duration {
 }
 
 // park moves c in the due index from where it stands to where st wants it.
-func (g *group) park(c *change, st *state) {
-	from, to := seconds(c.st.due), seconds(st.due)
-	if c.st.parked && (!st.parked || from != to) {
-		k := keyOfDue(from, c.id)
-		g.del(k[:], dueLen)
+func (g *group) park(c *change, st *layout.State) {
+	from, to := layout.Seconds(c.st.Due), layout.Seconds(st.Due)
+	if c.st.Parked && (!st.Parked || from != to) {
+		k := layout.DueKey(from, c.ID)
+		g.del(k[:], layout.DueLen)
 	}
-	if st.parked && (!c.st.parked || from != to) {
-		k := keyOfDue(to, c.id)
-		g.set(k[:], dueValue(g.s.run))
+	if st.Parked && (!c.st.Parked || from != to) {
+		k := layout.DueKey(to, c.ID)
+		g.set(k[:], layout.DueValue(g.s.run))
 	}
-	if c.parked && !st.parked {
+	if c.parked && !st.Parked {
 		c.feed = true // nobody holds it
 	}
-	c.parked, c.reparked = st.parked, st.parked
-	if st.parked {
+	c.parked, c.reparked = st.Parked, st.Parked
+	if st.Parked {
 		c.feed = false
 	}
 }
 
 // setState makes st the state of c, and writes it if that is a change on disk.
-func (g *group) setState(c *change, st state) {
-	k := keyOf(kindState, c.id)
-	if st.isZero() {
+func (g *group) setState(c *change, st layout.State) {
+	k := layout.Key(layout.KindState, c.ID)
+	if st.IsZero() {
 		if c.stateSize > 0 {
 			g.del(k[:], c.stateSize)
 		}
 		c.stateSize = 0
 	} else {
-		g.scratch = st.append(g.scratch[:0])
+		g.scratch = st.Append(g.scratch[:0])
 		c.stateSize = len(g.scratch)
 		g.set(k[:], g.scratch)
 	}
@@ -229,30 +231,30 @@ func (g *group) setWords(c *change, words []string) {
 	if len(words) == 0 {
 		return
 	}
-	record := appendWords(nil, words)
-	k := keyOf(kindWords, c.id)
+	record := layout.AppendWords(nil, words)
+	k := layout.Key(layout.KindWords, c.ID)
 	g.set(k[:], record)
-	g.words[c.id] = record
+	g.words[c.ID] = record
 	for _, w := range words {
-		g.set(keyOfFind(w, c.id), nil)
+		g.set(layout.FindKey(w, c.ID), nil)
 	}
 }
 
 func (g *group) dropWords(c *change) {
-	if !c.st.words {
+	if !c.st.Words {
 		return
 	}
-	k := keyOf(kindWords, c.id)
-	b, pending := g.words[c.id]
+	k := layout.Key(layout.KindWords, c.ID)
+	b, pending := g.words[c.ID]
 	if !pending {
 		b = g.get(k[:])
 	}
-	words, err := readWords(b)
+	words, err := layout.ReadWords(b)
 	if err != nil {
 		g.broken = err
 	}
 	for _, w := range words {
-		g.del(keyOfFind(w, c.id), 0)
+		g.del(layout.FindKey(w, c.ID), 0)
 	}
 	g.del(k[:], len(b))
 }
@@ -260,19 +262,19 @@ func (g *group) dropWords(c *change) {
 // remove deletes c with all that belongs to it.
 func (g *group) remove(c *change) {
 	c.removed, c.feed = true, false
-	k := keyOf(kindEntry, c.id)
-	g.del(k[:], c.entryLen)
+	k := layout.Key(layout.KindEntry, c.ID)
+	g.del(k[:], c.EntryLen)
 	g.dropWords(c)
 	if c.stateSize > 0 {
-		k := keyOf(kindState, c.id)
+		k := layout.Key(layout.KindState, c.ID)
 		g.del(k[:], c.stateSize)
 	}
-	if c.st.parked {
-		k := keyOfDue(seconds(c.st.due), c.id)
-		g.del(k[:], dueLen)
+	if c.st.Parked {
+		k := layout.DueKey(layout.Seconds(c.st.Due), c.ID)
+		g.del(k[:], layout.DueLen)
 	}
 	c.parked, c.reparked = false, false
-	g.dropBody(c.body, c.size)
+	g.dropBody(c.Body, c.Size)
 }
 
 // dropBody deletes a body unless others share it. A large body that is being
@@ -286,22 +288,22 @@ func (g *group) dropBody(body spool.ID, size int64) {
 	busy := g.s.opened[body] > 0
 	if busy {
 		g.s.orphans[body] = size
-	} else if size > chunkSize {
+	} else if size > layout.ChunkSize {
 		g.s.dying[body] = struct{}{}
 		g.dying = append(g.dying, body)
 	}
 	g.s.mu.Unlock()
 	if busy {
-		k := keyOf(kindStaged, body)
-		g.set(k[:], stagedValue(size))
+		k := layout.Key(layout.KindStaged, body)
+		g.set(k[:], layout.StagedValue(size))
 		return
 	}
 	g.deleteChunks(body, size)
 }
 
 func (g *group) deleteChunks(body spool.ID, size int64) {
-	for n := range chunks(size) {
-		k := keyOfChunk(body, n)
-		g.del(k[:], chunkLen(size, n))
+	for n := range layout.Chunks(size) {
+		k := layout.ChunkKey(body, n)
+		g.del(k[:], layout.ChunkLen(size, n))
 	}
 }

@@ -1,13 +1,14 @@
 package pebblespool
 
 import (
-	"container/heap"
 	"encoding/binary"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"tenma/spool"
+	"tenma/spool/pebblespool/layout"
+	"tenma/spool/pebblespool/layout/inmem"
 )
 
 // References to shared bodies. A body with one owner has no record, so the
@@ -20,14 +21,14 @@ func (g *group) refCount(body spool.ID) uint64 {
 	if g.s.sharedNum == 0 {
 		return 1
 	}
-	k := keyOf(kindRefs, body)
+	k := layout.Key(layout.KindRefs, body)
 	v := g.get(k[:])
 	if v == nil {
 		return 1
 	}
 	n, used := binary.Uvarint(v)
 	if used <= 0 {
-		g.broken = errRecord
+		g.broken = layout.ErrRecord
 	}
 	return n
 }
@@ -37,7 +38,7 @@ func (g *group) addRef(body spool.ID) { g.setRefs(body, g.refCount(body)+1) }
 func (g *group) setRefs(body spool.ID, n uint64) {
 	old := g.refCount(body)
 	g.refs[body] = n
-	k := keyOf(kindRefs, body)
+	k := layout.Key(layout.KindRefs, body)
 	if n <= 1 {
 		g.del(k[:], len(binary.AppendUvarint(nil, old)))
 		g.s.sharedNum--
@@ -52,30 +53,30 @@ func (g *group) setRefs(body spool.ID, n uint64) {
 // Dedupe keys.
 
 // dedupeFirst gives the id that used the key before, if it is remembered.
-func (g *group) dedupeFirst(h hash) (spool.ID, bool) {
+func (g *group) dedupeFirst(h layout.Hash) (spool.ID, bool) {
 	if first, ok := g.dedupes[h]; ok {
 		return first, true
 	}
-	k := keyOfHash(h)
+	k := layout.DedupeKey(h)
 	v := g.get(k[:])
 	if v == nil {
 		return spool.ID{}, false
 	}
-	d, err := readDedupe(v)
+	d, err := layout.ReadDedupe(v)
 	if err != nil {
 		g.broken = err
 	}
-	return d.first, d.expiry > uint32(time.Now().Unix())
+	return d.First, d.Expiry > uint32(time.Now().Unix())
 }
 
-func (g *group) setDedupe(h hash, first spool.ID, until time.Time) {
-	d := dedupe{first, seconds(until)}
-	k := keyOfHash(h)
-	g.set(k[:], d.append(nil))
-	x := keyOfExpiry(d.expiry, h)
+func (g *group) setDedupe(h layout.Hash, first spool.ID, until time.Time) {
+	d := layout.Dedupe{First: first, Expiry: layout.Seconds(until)}
+	k := layout.DedupeKey(h)
+	g.set(k[:], d.Append(nil))
+	x := layout.ExpiryKey(d.Expiry, h)
 	g.set(x[:], nil)
 	g.dedupes[h] = first
-	g.s.expiry.next = min(g.s.expiry.next, d.expiry)
+	g.s.expiry.next = min(g.s.expiry.next, d.Expiry)
 }
 
 // expiries is the committer's view of the expiry index: what stands before mark
@@ -86,7 +87,7 @@ type expiries struct{ mark, next uint32 }
 // waits long for a sweep (1,000 take 1-3 ms).
 const sweepBatch = 1000
 
-// sweepEvery is how many seconds lie between sweeps, each of which costs a sync.
+// sweepEvery is how many layout.Seconds lie between sweeps, each of which costs a sync.
 const sweepEvery = 60
 
 // sweep forgets dedupe keys that have expired, as a request of its own.
@@ -98,8 +99,8 @@ func (sweep) finish(error) {}
 func (sweep) build(g *group) error {
 	e := &g.s.expiry
 	now := uint32(time.Now().Unix())
-	low := keyOfExpiry(e.mark, hash{})
-	it, err := g.s.iter(low[:], []byte{kindExpiry + 1})
+	low := layout.ExpiryKey(e.mark, layout.Hash{})
+	it, err := g.s.iter(low[:], []byte{layout.KindExpiry + 1})
 	if err != nil {
 		g.broken = err
 		return nil
@@ -118,13 +119,13 @@ func (sweep) build(g *group) error {
 			return nil
 		}
 		n++
-		var h hash
+		var h layout.Hash
 		copy(h[:], k[5:])
 		g.del(k, 0)
-		dk := keyOfHash(h)
+		dk := layout.DedupeKey(h)
 		v := g.get(dk[:])
 		// A later use of the key has its own, later entry.
-		if d, err := readDedupe(v); err == nil && d.expiry == at && g.dedupes[h].IsZero() {
+		if d, err := layout.ReadDedupe(v); err == nil && d.Expiry == at && g.dedupes[h].IsZero() {
 			g.del(dk[:], len(v))
 		}
 	}
@@ -138,94 +139,21 @@ func (sweep) build(g *group) error {
 	return nil
 }
 
-const never = 1<<32 - 1
+const never = inmem.Never
 
 // The due index.
-
-// dueLen is the length of its values, which are the run that wrote them.
-const dueLen = 8
-
-func dueValue(run uint64) []byte { return binary.BigEndian.AppendUint64(nil, run) }
-
-// dueIndex is the committer's view of the parked entries. All that stands up to
-// mark was handed out, save what is in late; nothing behind it is due before
-// next. Without the mark each look would climb over the tombstones of all that
-// was there before (300 ms after 900,000 of them).
-//
-// An entry may be parked with a time before the mark: it was due already, or
-// the clock was set back. It goes into late, in memory, so that the mark need
-// never go back, which would hand out again what was handed out.
-type dueIndex struct {
-	mark place // read by others under Spool.mu
-	next uint32
-	late lateHeap
-	in   map[spool.ID]uint32 // the valid entries of late
-}
-
-type lateHeap []place
-
-func (h lateHeap) Len() int           { return len(h) }
-func (h lateHeap) Less(i, j int) bool { return h[j].after(h[i]) }
-func (h lateHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *lateHeap) Push(x any)        { *h = append(*h, x.(place)) }
-func (h *lateHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
-}
-
-// waiting reports whether an entry that is parked on disk at p has not been
-// handed out in this run.
-func (d *dueIndex) waiting(p place) bool {
-	if p.after(d.mark) {
-		return true
-	}
-	at, ok := d.in[p.id]
-	return ok && at == p.due
-}
-
-// add notes that an entry was parked at p.
-func (d *dueIndex) add(p place) {
-	if p.after(d.mark) {
-		delete(d.in, p.id)
-		d.next = min(d.next, p.due)
-		return
-	}
-	if d.in == nil {
-		d.in = map[spool.ID]uint32{}
-	}
-	if at, ok := d.in[p.id]; ok && at == p.due {
-		return
-	}
-	d.in[p.id] = p.due
-	heap.Push(&d.late, p)
-}
-
-func (d *dueIndex) forget(id spool.ID) { delete(d.in, id) }
-
-// popLate takes what is due from late.
-func (d *dueIndex) popLate(now uint32, hand func(spool.ID)) {
-	for len(d.late) > 0 && d.late[0].due <= now {
-		p := heap.Pop(&d.late).(place)
-		if at, ok := d.in[p.id]; ok && at == p.due {
-			delete(d.in, p.id)
-			hand(p.id)
-		}
-	}
-}
 
 // popDue hands to Feed what is due, as long as Feed keeps up.
 func (s *Spool) popDue() error {
 	now := uint32(time.Now().Unix())
 	d := &s.due
 	s.mu.Lock()
-	d.popLate(now, func(id spool.ID) {
-		s.feed.fresh.push(id)
+	d.PopLate(now, func(id spool.ID) {
+		s.feed.fresh.Push(id)
 		s.stats.Parked--
 	})
 	s.mu.Unlock()
-	for d.next <= now {
+	for d.Next <= now {
 		s.mu.Lock()
 		room := s.feed.room()
 		s.mu.Unlock()
@@ -242,33 +170,33 @@ func (s *Spool) popDue() error {
 
 func (s *Spool) popPage(now uint32, most int) error {
 	d := &s.due
-	low := keyOfDue(d.mark.due, d.mark.id)
-	it, err := s.iter(append(low[:], 0), []byte{kindDue + 1})
+	low := layout.DueKey(d.Mark.Due, d.Mark.ID)
+	it, err := s.iter(append(low[:], 0), []byte{layout.KindDue + 1})
 	if err != nil {
 		return err
 	}
 	defer it.Close()
 	type found struct {
-		place
+		layout.Place
 		run uint64
 	}
 	page := make([]found, 0, 64)
-	d.next = never
+	d.Next = never
 	for ok := it.First(); ok; ok = it.Next() {
-		p, ok := placeOf(it.Key())
+		p, ok := layout.PlaceOf(it.Key())
 		if !ok {
-			return errRecord
+			return layout.ErrRecord
 		}
-		if p.due > now || len(page) == most {
-			d.next = p.due
+		if p.Due > now || len(page) == most {
+			d.Next = p.Due
 			break
 		}
 		v, err := it.ValueAndErr()
 		if err != nil {
 			return err
 		}
-		if len(v) != dueLen {
-			return errRecord
+		if len(v) != layout.DueLen {
+			return layout.ErrRecord
 		}
 		page = append(page, found{p, binary.BigEndian.Uint64(v)})
 	}
@@ -278,11 +206,11 @@ func (s *Spool) popPage(now uint32, most int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range page {
-		s.feed.fresh.push(f.id)
-		if f.run == s.run || s.feed.seen(f.id) {
+		s.feed.fresh.Push(f.ID)
+		if f.run == s.run || s.feed.seen(f.ID) {
 			s.stats.Parked--
 		}
-		d.mark = f.place
+		d.Mark = f.Place
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tenma/metrics"
+	"tenma/spool/pebblespool/disk"
 )
 
 // Options says where a spool lies and how it behaves. Only Dir is required.
@@ -111,11 +112,11 @@ func (o *Options) setDefaults() error {
 	return nil
 }
 
-// pebbleOptions are Pebble's own, for a store whose records mostly live seconds.
-func (o *Options) pebbleOptions(f *fence) *pebble.Options {
+// pebbleOptions are Pebble's own, for a store whose records mostly live layout.Seconds.
+func (o *Options) pebbleOptions(f *disk.Fence) *pebble.Options {
 	p := &pebble.Options{
 		FS:           f,
-		Logger:       pebbleLog{o.Logger, f},
+		Logger:       disk.Log{To: o.Logger, Fence: f},
 		CacheSize:    32 << 20,
 		MemTableSize: uint64(o.MemTable),
 		// One memtable fills while another is flushed; a third is the margin

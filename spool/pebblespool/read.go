@@ -2,64 +2,35 @@ package pebblespool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"tenma/spool"
+	"tenma/spool/pebblespool/layout"
+	"tenma/spool/pebblespool/layout/inmem"
 )
 
-// get reads a copy of a value, nil if there is none.
-func (s *Spool) get(k []byte) ([]byte, error) { return getFrom(s.db, k) }
+func (s *Spool) get(k []byte) ([]byte, error) { return layout.Get(s.db, k) }
 
-func getFrom(r pebble.Reader, k []byte) ([]byte, error) {
-	v, closer, err := r.Get(k)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
+// load reads an entry, nil if there is none.
+func (s *Spool) load(id spool.ID) (*inmem.Live, error) {
+	e, err := layout.Load(s.db, id)
+	if e == nil || err != nil {
 		return nil, err
 	}
-	c := append(make([]byte, 0, len(v)), v...)
-	return c, closer.Close()
+	return &inmem.Live{Stored: *e}, nil
 }
 
-// load reads an entry and its state from the database, nil if there is none.
-func (s *Spool) load(id spool.ID) (*live, error) { return loadFrom(s.db, id) }
-
-func loadFrom(r pebble.Reader, id spool.ID) (*live, error) {
-	k := keyOf(kindEntry, id)
-	b, err := getFrom(r, k[:])
-	if b == nil || err != nil {
-		return nil, err
-	}
-	l := &live{id: id, entryLen: len(b)}
-	if l.entry, err = readEntry(b, id); err != nil {
-		return nil, fmt.Errorf("entry %v: %w", id, err)
-	}
-	k = keyOf(kindState, id)
-	if b, err = getFrom(r, k[:]); b == nil || err != nil {
-		return l, err
-	}
-	l.stateLen = len(b)
-	if l.st, err = readState(b); err != nil {
-		return nil, fmt.Errorf("state of %v: %w", id, err)
-	}
-	return l, nil
-}
-
-func (l *live) public() spool.Entry {
-	return spool.Entry{ID: l.id, Envelope: l.envelope, State: l.st.data, BodySize: l.size, Due: l.st.due}
+func public(e *layout.Stored) spool.Entry {
+	return spool.Entry{ID: e.ID, Envelope: e.Envelope, State: e.State.Data, BodySize: e.Size, Due: e.State.Due}
 }
 
 // Get is described in spool.Engine.
 func (s *Spool) Get(_ context.Context, id spool.ID) (spool.Entry, error) {
 	s.mu.Lock()
-	if l := s.cache.get(id); l != nil {
-		e := l.public()
+	if l := s.cache.Get(id); l != nil {
+		e := public(&l.Stored)
 		s.mu.Unlock()
 		return e, nil
 	}
@@ -75,14 +46,14 @@ func (s *Spool) Get(_ context.Context, id spool.ID) (spool.Entry, error) {
 	case l == nil:
 		return spool.Entry{}, spool.ErrNotFound
 	}
-	return l.public(), nil
+	return public(&l.Stored), nil
 }
 
 // Open is described in spool.Engine.
 func (s *Spool) Open(_ context.Context, id spool.ID) (spool.Body, error) {
 	s.mu.Lock()
-	if l := s.cache.get(id); l != nil && l.mem != nil {
-		b := &memory{data: l.mem.data}
+	if l := s.cache.Get(id); l != nil && l.Mem != nil {
+		b := &memory{data: l.Mem.Data}
 		s.mu.Unlock()
 		s.m.BodyReads.WithLabelValues("memory").Inc()
 		return b, nil
@@ -100,8 +71,8 @@ func (s *Spool) Open(_ context.Context, id spool.ID) (spool.Body, error) {
 		return nil, spool.ErrNotFound
 	}
 	s.m.BodyReads.WithLabelValues("disk").Inc()
-	if l.size <= chunkSize {
-		data, err := s.chunk(l.body, l.size, 0)
+	if l.Size <= layout.ChunkSize {
+		data, err := s.chunk(l.Body, l.Size, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -115,15 +86,15 @@ func (s *Spool) chunk(body spool.ID, size int64, n int) ([]byte, error) {
 	if size == 0 {
 		return nil, nil
 	}
-	k := keyOfChunk(body, n)
+	k := layout.ChunkKey(body, n)
 	data, err := s.get(k[:])
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("pebblespool: body %v: %w", body, err)
 	case data == nil:
 		return nil, spool.ErrNotFound
-	case len(data) != chunkLen(size, n):
-		return nil, fmt.Errorf("pebblespool: body %v: %w", body, errRecord)
+	case len(data) != layout.ChunkLen(size, n):
+		return nil, fmt.Errorf("pebblespool: body %v: %w", body, layout.ErrRecord)
 	}
 	return data, nil
 }
@@ -164,17 +135,17 @@ type large struct {
 	once  sync.Once
 }
 
-func (s *Spool) openLarge(l *live) (spool.Body, error) {
+func (s *Spool) openLarge(l *inmem.Live) (spool.Body, error) {
 	s.mu.Lock()
-	if _, gone := s.dying[l.body]; gone {
+	if _, gone := s.dying[l.Body]; gone {
 		s.mu.Unlock()
 		return nil, spool.ErrNotFound
 	}
-	s.opened[l.body]++
+	s.opened[l.Body]++
 	s.mu.Unlock()
-	b := &large{s: s, body: l.body, size: l.size}
+	b := &large{s: s, body: l.Body, size: l.Size}
 	// It may have been removed before we were counted.
-	if again, err := s.load(l.id); again == nil || err != nil {
+	if again, err := s.load(l.ID); again == nil || err != nil {
 		_ = b.Close()
 		if err != nil {
 			return nil, fmt.Errorf("pebblespool: %w", err)
@@ -188,7 +159,7 @@ func (b *large) Size() int64 { return b.size }
 
 // fill gets the next chunk.
 func (b *large) fill() error {
-	if b.next == chunks(b.size) {
+	if b.next == layout.Chunks(b.size) {
 		return io.EOF
 	}
 	if err := b.s.reading(); err != nil {

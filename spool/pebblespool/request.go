@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"tenma/spool"
+	"tenma/spool/pebblespool/disk"
+	"tenma/spool/pebblespool/layout"
 )
 
 // request is what the committer works on.
@@ -37,19 +39,19 @@ func (w *waiter) finish(err error) {
 	}
 }
 
-func (w *waiter) wait(ctx context.Context, f *fence) error {
+func (w *waiter) wait(ctx context.Context, f *disk.Fence) error {
 	select {
 	case <-w.done:
 		return w.result
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-f.sick:
+	case <-f.Sick():
 	}
 	select {
 	case <-w.done: // what is durable is durable
 		return w.result
 	default:
-		return f.reason
+		return f.Err()
 	}
 }
 
@@ -86,7 +88,7 @@ type plan struct {
 	draft  *spool.Draft
 	body   spool.ID
 	size   int64
-	hash   hash // of the dedupe key, if it has one
+	hash   layout.Hash // of the dedupe key, if it has one
 	shares bool
 }
 
@@ -122,7 +124,7 @@ func (g *group) plan(drafts []spool.Draft, skipUsed bool) ([]plan, error) {
 			if q := planned(plans, d.Share); q != nil {
 				p.body, p.size = q.body, q.size
 			} else if c := g.find(d.Share); c != nil {
-				p.body, p.size = c.body, c.size
+				p.body, p.size = c.Body, c.Size
 			} else {
 				return nil, spool.ErrNotFound
 			}
@@ -189,12 +191,12 @@ func (r *settlement) build(g *group) error {
 	}
 	st := c.st
 	if r.State != nil {
-		st.data = r.State
+		st.Data = r.State
 	}
-	st.due, st.parked = r.Due, r.Park
+	st.Due, st.Parked = r.Due, r.Park
 	if r.Keys != nil {
 		g.setWords(c, r.Keys)
-		st.words = len(r.Keys) > 0
+		st.Words = len(r.Keys) > 0
 	}
 	g.park(c, &st)
 	g.setState(c, st)
@@ -215,7 +217,7 @@ func (r *unparking) build(g *group) error {
 		}
 		g.touch(c)
 		st := c.st
-		st.parked = false
+		st.Parked = false
 		g.park(c, &st)
 		g.setState(c, st)
 	}

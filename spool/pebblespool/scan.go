@@ -5,97 +5,100 @@ import (
 	"fmt"
 
 	"tenma/spool"
+	"tenma/spool/pebblespool/layout"
 )
 
 // lowMark remembers an id that no entry is older than. Without it a scan from
 // the beginning would climb over the tombstones of all mail delivered so far.
 // Guarded by Spool.mu.
 type lowMark struct {
-	at      spool.ID
-	added   spool.ID // the oldest added since scanning began
-	scanner bool     // a scan is finding out
+	at      spool.ID // nothing is older
+	group   spool.ID // the oldest that the group under way adds
+	added   spool.ID // the oldest added since a scan that looks for a better mark began
+	looking bool     // there is such a scan
+}
+
+// last is behind every id.
+func last() (id spool.ID) {
+	for i := range id {
+		id[i] = 0xff
+	}
+	return id
+}
+
+func older(a, b spool.ID) spool.ID {
+	if layout.Compare(a, b) < 0 {
+		return a
+	}
+	return b
 }
 
 // lowered notes the ids that a group is about to add.
 func (s *Spool) lowered(g *group) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	m := &s.low
+	m.group = last()
 	for _, c := range g.order {
-		if !c.created {
-			continue
+		if c.created {
+			m.group = older(m.group, c.ID)
 		}
-		if compare(c.id, s.low.at) < 0 {
-			s.low.at = c.id
-		}
-		if compare(c.id, s.low.added) < 0 {
-			s.low.added = c.id
-		}
+	}
+	m.at, m.added = older(m.at, m.group), older(m.added, m.group)
+}
+
+// look begins a scan from the start and gives the id to begin at. The scan calls
+// found with the oldest entry that it saw.
+func (s *Spool) look() (from spool.ID, found func(spool.ID)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := &s.low
+	if m.looking {
+		return m.at, func(spool.ID) {}
+	}
+	// What the group under way adds may not be seen yet.
+	m.looking, m.added = true, m.group
+	return m.at, func(oldest spool.ID) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		m.looking, m.at = false, older(oldest, m.added)
 	}
 }
 
-// last is behind every id.
-var last = spool.ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-
 // walk calls fn for the entries behind from, by age, until it returns false.
-// Envelope and state are copies. The two kinds of record are read side by side.
-func (s *Spool) walk(from spool.ID, fn func(*live) bool) error {
-	first := from == spool.ID{}
-	s.mu.Lock()
-	begin := s.low.at
-	finds := first && !s.low.scanner
-	if finds {
-		s.low.scanner, s.low.added = true, last
+// Envelope and state are copies.
+func (s *Spool) walk(from spool.ID, fn func(*layout.Stored) bool) error {
+	begin, found := from, func(spool.ID) {}
+	if from.IsZero() {
+		begin, found = s.look()
 	}
-	s.mu.Unlock()
-	oldest := last
-	whole := false // oldest was found out
-	if finds {
-		defer func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.low.scanner = false
-			if whole {
-				s.low.at = oldest
-				if compare(s.low.added, oldest) < 0 {
-					s.low.at = s.low.added
-				}
-			}
-		}()
-	}
+	oldest := begin // if it cannot be found out
+	defer func() { found(oldest) }()
 
 	snap := s.db.NewSnapshot()
 	defer snap.Close()
-	w, err := newWalker(snap, max0(begin, from))
+	w, err := layout.NewWalker(snap, begin)
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	for {
-		l, err := w.next()
-		if err != nil {
+	defer w.Close()
+	for n := 0; ; n++ {
+		e, err := w.Next()
+		switch {
+		case err != nil:
 			return err
-		}
-		if l == nil {
-			whole = true
+		case e == nil && n == 0:
+			oldest = last()
 			return nil
+		case e == nil:
+			return nil
+		case n == 0:
+			oldest = e.ID
 		}
-		if !whole {
-			whole, oldest = true, l.id
-		}
-		if l.id == from {
-			continue
-		}
-		if !fn(l) {
+		if e.ID != from && !fn(e) {
 			return nil
 		}
 	}
-}
-
-func max0(a, b spool.ID) spool.ID {
-	if compare(a, b) > 0 {
-		return a
-	}
-	return b
 }
 
 // Scan is described in spool.Engine.
@@ -104,7 +107,7 @@ func (s *Spool) Scan(ctx context.Context, after spool.ID, fn func(spool.Entry) b
 		return err
 	}
 	defer s.readers.Done()
-	err := s.walk(after, func(l *live) bool { return ctx.Err() == nil && fn(l.public()) })
+	err := s.walk(after, func(e *layout.Stored) bool { return ctx.Err() == nil && fn(public(e)) })
 	if err != nil {
 		return fmt.Errorf("pebblespool: %w", err)
 	}
@@ -117,28 +120,28 @@ func (s *Spool) Find(ctx context.Context, key string, after spool.ID, fn func(sp
 		return err
 	}
 	defer s.readers.Done()
-	prefix := findPrefix(key)
+	prefix := layout.FindPrefix(key)
 	low := prefix
 	if !after.IsZero() {
-		low = append(keyOfFind(key, after), 0)
+		low = append(layout.FindKey(key, after), 0)
 	}
 	snap := s.db.NewSnapshot()
 	defer snap.Close()
-	it, err := snap.NewIter(bounds(low, next(prefix)))
+	it, err := snap.NewIter(layout.Bounds(low, layout.Next(prefix)))
 	if err != nil {
 		return fmt.Errorf("pebblespool: %w", err)
 	}
 	defer it.Close()
 	for ok := it.First(); ok && ctx.Err() == nil; ok = it.Next() {
 		var id spool.ID
-		if k := it.Key(); len(k) == len(prefix)+idLen {
+		if k := it.Key(); len(k) == len(prefix)+layout.IDLen {
 			copy(id[:], k[len(prefix):])
 		}
-		l, err := loadFrom(snap, id)
+		e, err := layout.Load(snap, id)
 		if err != nil {
 			return fmt.Errorf("pebblespool: %w", err)
 		}
-		if l != nil && !fn(l.public()) {
+		if e != nil && !fn(public(e)) {
 			return nil
 		}
 	}

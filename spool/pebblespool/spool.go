@@ -14,6 +14,9 @@ import (
 
 	"tenma/metrics"
 	"tenma/spool"
+	"tenma/spool/pebblespool/disk"
+	"tenma/spool/pebblespool/layout"
+	"tenma/spool/pebblespool/layout/inmem"
 )
 
 // Spool is a spool.Engine on one Pebble database.
@@ -27,7 +30,7 @@ type Spool struct {
 	o     Options
 	log   *slog.Logger
 	m     *metrics.Spool
-	fence *fence
+	fence *disk.Fence
 	db    *pebble.DB
 	run   uint64 // number of this process run, in each entry it stores
 
@@ -43,7 +46,7 @@ type Spool struct {
 	settling []*settlement // to the settler
 	held     []*settlement // with the settler
 	inflight []request     // with the committer
-	cache    *cache
+	cache    *inmem.Cache
 	feed     feed
 	opened   map[spool.ID]int      // large bodies being read, and by how many
 	dying    map[spool.ID]struct{} // bodies that the group under way deletes
@@ -53,12 +56,12 @@ type Spool struct {
 	readers  sync.WaitGroup
 
 	// The committer's own.
-	due       dueIndex
+	due       inmem.Due
 	expiry    expiries
 	sharedNum int64 // records under r|
 
 	low  lowMark
-	free freeSpace
+	free disk.Reserve
 
 	staged atomic.Uint64 // number of bodies staged in this run
 }
@@ -86,19 +89,22 @@ func Open(o Options) (*Spool, error) {
 	}
 	s := &Spool{
 		o: o, log: o.Logger, m: o.Metrics,
-		fence:      newFence(&o),
+		fence:      disk.NewFence(o.FS, o.NoSync, o.Logger),
 		wake:       make(chan struct{}, 1),
 		settleWake: make(chan struct{}, 1),
 		fedWake:    make(chan struct{}, 1),
 		staging:    make(chan stageWrite),
 		ended:      make(chan struct{}),
-		cache:      newCache(o.Memory),
+		cache:      inmem.NewCache(o.Memory),
 		opened:     map[spool.ID]int{},
 		dying:      map[spool.ID]struct{}{},
 		orphans:    map[spool.ID]int64{},
 	}
 	s.feed.init()
-	s.free.o = &s.o
+	s.low.group = last()
+	s.free = disk.Reserve{
+		Ask: o.FreeSpace, Percent: o.MinFreePercent, Bytes: o.MinFreeBytes, Gauge: o.Metrics.FreeBytes,
+	}
 	// In a goroutine, since the fence parks it if the disk fails.
 	opened := make(chan error, 1)
 	go func() { opened <- s.open() }()
@@ -110,8 +116,8 @@ func Open(o Options) (*Spool, error) {
 			}
 			return nil, fmt.Errorf("pebblespool: opening %s: %w", o.Dir, err)
 		}
-	case <-s.fence.sick:
-		return nil, fmt.Errorf("pebblespool: opening %s: %w", o.Dir, s.fence.reason)
+	case <-s.fence.Sick():
+		return nil, fmt.Errorf("pebblespool: opening %s: %w", o.Dir, s.fence.Err())
 	}
 	if o.NoSync {
 		s.m.Unsynced.Set(1)
@@ -120,7 +126,7 @@ func Open(o Options) (*Spool, error) {
 }
 
 // runKey holds the number of the last run.
-var runKey = []byte{kindMeta, 'r'}
+var runKey = []byte{layout.KindMeta, 'r'}
 
 func (s *Spool) open() error {
 	p := s.o.pebbleOptions(s.fence)
@@ -136,7 +142,7 @@ func (s *Spool) open() error {
 	if old != nil {
 		n, k := binary.Uvarint(old)
 		if k <= 0 {
-			return errRecord
+			return layout.ErrRecord
 		}
 		s.run = n
 	}
@@ -149,7 +155,7 @@ func (s *Spool) open() error {
 	if err := s.sweepStaged(b); err != nil {
 		return err
 	}
-	if s.sharedNum, err = s.count(kindRefs); err != nil {
+	if s.sharedNum, err = s.count(layout.KindRefs); err != nil {
 		return err
 	}
 	return b.Commit(pebble.Sync)
@@ -158,7 +164,7 @@ func (s *Spool) open() error {
 // Close releases the database after Run has returned. A sick spool is left as
 // it is until the process ends, and Close says so.
 func (s *Spool) Close() error {
-	if err := s.fence.err(); err != nil {
+	if err := s.fence.Err(); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -207,7 +213,7 @@ func (s *Spool) Run(ctx context.Context) error {
 	committer := newStage(s.commitLoop)
 	select {
 	case <-ctx.Done():
-	case <-s.fence.sick:
+	case <-s.fence.Sick():
 		s.m.Sick.Set(1)
 		s.failAll()
 		<-ctx.Done()
@@ -218,15 +224,15 @@ func (s *Spool) Run(ctx context.Context) error {
 	close(s.ended)
 	// Each hands what it holds to the next, so they end in this order.
 	for _, st := range []*stage{stager, settler, committer} {
-		st.end(s.fence.sick)
+		st.end(s.fence.Sick())
 	}
-	if s.fence.err() != nil {
+	if s.fence.Err() != nil {
 		s.failAll()
 	}
 	s.mu.Lock()
 	s.phase = phaseEnded
 	s.mu.Unlock()
-	return s.fence.err()
+	return s.fence.Err()
 }
 
 // stage is a goroutine that is told to finish and waited for.
@@ -268,7 +274,7 @@ func (s *Spool) submit(r ...request) {
 
 // refusal is why nothing new is taken. s.mu is held.
 func (s *Spool) refusal() error {
-	if err := s.fence.err(); err != nil {
+	if err := s.fence.Err(); err != nil {
 		return err
 	}
 	if s.phase >= phaseEnding {
@@ -290,7 +296,7 @@ func (s *Spool) failAll() {
 	s.queue, s.inflight, s.held, s.settling = nil, nil, nil, nil
 	s.mu.Unlock()
 	for _, r := range all {
-		r.finish(s.fence.err())
+		r.finish(s.fence.Err())
 	}
 }
 
@@ -304,7 +310,7 @@ func poke(c chan struct{}) {
 
 // Commit is described in spool.Engine.
 func (s *Spool) Commit(ctx context.Context, drafts ...spool.Draft) error {
-	if err := s.free.err(); err != nil {
+	if err := s.free.Err(); err != nil {
 		s.m.Refused.WithLabelValues("full").Inc()
 		return err
 	}
@@ -391,7 +397,7 @@ func (s *Spool) settleLoop(stop <-chan struct{}) {
 		case <-s.settleWake:
 		case <-stop:
 			stopping = true
-		case <-s.fence.sick:
+		case <-s.fence.Sick():
 			return
 		}
 		if !stopping {
@@ -400,7 +406,7 @@ func (s *Spool) settleLoop(stop <-chan struct{}) {
 			case <-delay.C:
 			case <-stop:
 				stopping = true
-			case <-s.fence.sick:
+			case <-s.fence.Sick():
 				return
 			}
 		}
@@ -410,7 +416,7 @@ func (s *Spool) settleLoop(stop <-chan struct{}) {
 		s.mu.Unlock()
 		if some && s.o.BeforeSettle != nil {
 			if err := s.o.BeforeSettle(); err != nil {
-				s.fence.fail("before settling", "", err)
+				s.fence.Fail("before settling", "", err)
 				return // failAll finishes what is held
 			}
 		}
@@ -429,62 +435,21 @@ func (s *Spool) settleLoop(stop <-chan struct{}) {
 
 // Health is nil, or wraps ErrFull or ErrSick with the reason.
 func (s *Spool) Health() error {
-	if err := s.fence.err(); err != nil {
+	if err := s.fence.Err(); err != nil {
 		return err
 	}
-	return s.free.err()
-}
-
-// freeSpace watches the disk reserve.
-type freeSpace struct {
-	o *Options
-
-	mu      sync.Mutex
-	asked   time.Time
-	avail   uint64
-	unknown bool
-	full    error
-}
-
-// askEvery is how old an answer about free space may be. At 1 GB/s, more than a
-// spool writes, that is 1 GB: less than 5 % of any disk a relay should have.
-const askEvery = time.Second
-
-// err is nil or wraps ErrFull.
-func (f *freeSpace) err() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := time.Now()
-	if age := now.Sub(f.asked); age >= 0 && age < askEvery && !f.asked.IsZero() {
-		return f.full
-	}
-	f.asked = now
-	avail, total, err := f.o.FreeSpace()
-	f.full = nil
-	if f.unknown = err != nil; f.unknown {
-		return nil // a file system that does not say has no reserve
-	}
-	f.avail = avail
-	f.o.Metrics.FreeBytes.Set(float64(avail))
-	need := max(float64(total)*f.o.MinFreePercent/100, float64(f.o.MinFreeBytes))
-	if float64(avail) < need {
-		f.full = fmt.Errorf("%w: %d MiB free, %.0f MiB are kept in reserve", spool.ErrFull, avail>>20, need/(1<<20))
-	}
-	return f.full
+	return s.free.Err()
 }
 
 // Stats is described in spool.Engine.
 func (s *Spool) Stats() spool.Stats {
-	_ = s.free.err()
 	s.mu.Lock()
 	st := s.stats
-	st.CachedBytes = s.cache.used
+	st.CachedBytes = s.cache.Used()
 	st.Rebuilding = !s.feed.rebuilt
 	s.mu.Unlock()
-	s.free.mu.Lock()
-	st.FreeBytes = int64(min(s.free.avail, 1<<62))
-	s.free.mu.Unlock()
-	if s.fence.err() == nil && s.reading() == nil {
+	st.FreeBytes = s.free.Avail()
+	if s.fence.Err() == nil && s.reading() == nil {
 		st.DiskBytes = int64(s.db.Metrics().DiskSpaceUsage())
 		s.readers.Done()
 	}

@@ -9,20 +9,14 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"tenma/spool"
+	"tenma/spool/pebblespool/layout"
 )
-
-// stagedLen is the length of the record under t|: the body's size, 0 until it
-// is finished. A body whose record is there at the start of a process belongs
-// to no entry and is swept.
-const stagedLen = 8
-
-func stagedValue(size int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(size)) }
 
 // stagedSize is the size of a finished staged body.
 func (g *group) stagedSize(key spool.ID) (int64, bool) {
-	k := keyOf(kindStaged, key)
+	k := layout.Key(layout.KindStaged, key)
 	v := g.get(k[:])
-	if len(v) != stagedLen {
+	if len(v) != layout.StagedLen {
 		return 0, false
 	}
 	size := int64(binary.BigEndian.Uint64(v))
@@ -31,7 +25,7 @@ func (g *group) stagedSize(key spool.ID) (int64, bool) {
 
 // sweepStaged deletes what no entry came to own.
 func (s *Spool) sweepStaged(b *pebble.Batch) error {
-	it, err := s.iter([]byte{kindStaged}, []byte{kindStaged + 1})
+	it, err := s.iter([]byte{layout.KindStaged}, []byte{layout.KindStaged + 1})
 	if err != nil {
 		return err
 	}
@@ -39,8 +33,8 @@ func (s *Spool) sweepStaged(b *pebble.Batch) error {
 	n := 0
 	for ok := it.First(); ok; ok = it.Next() {
 		k := it.Key()
-		body := append([]byte{kindBody}, k[1:]...)
-		if err := errors.Join(b.DeleteRange(body, next(body), nil), b.Delete(k, nil)); err != nil {
+		body := append([]byte{layout.KindBody}, k[1:]...)
+		if err := errors.Join(b.DeleteRange(body, layout.Next(body), nil), b.Delete(k, nil)); err != nil {
 			return err
 		}
 		n++
@@ -64,11 +58,11 @@ func (s *Spool) count(kind byte) (n int64, err error) {
 	return n, it.Error()
 }
 
-// Stage begins a large body. Its chunks are written as they come, by a
+// Stage begins a large body. Its layout.Chunks are written as they come, by a
 // goroutine of their own and without syncing each, so that they hold up no
 // group; Finish syncs. The writer is for one goroutine.
 func (s *Spool) Stage(ctx context.Context) (spool.StageWriter, error) {
-	if err := s.free.err(); err != nil {
+	if err := s.free.Err(); err != nil {
 		s.m.Refused.WithLabelValues("full").Inc()
 		return nil, err
 	}
@@ -78,7 +72,7 @@ func (s *Spool) Stage(ctx context.Context) (spool.StageWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &stageWriter{s: s, ctx: ctx, buf: make([]byte, 0, chunkSize)}
+	w := &stageWriter{s: s, ctx: ctx, buf: make([]byte, 0, layout.ChunkSize)}
 	// Ids begin with a time; none of before the year 10000 begins with 0xffff.
 	binary.BigEndian.PutUint64(w.key[:], 0xffff<<48|s.run)
 	binary.BigEndian.PutUint64(w.key[8:], s.staged.Add(1))
@@ -103,12 +97,12 @@ func (w *stageWriter) Write(p []byte) (n int, err error) {
 		return 0, errStageEnded
 	}
 	for len(p) > 0 && w.err == nil {
-		if len(w.buf) == chunkSize {
+		if len(w.buf) == layout.ChunkSize {
 			if w.err = w.flush(); w.err != nil {
 				break
 			}
 		}
-		k := copy(w.buf[len(w.buf):chunkSize], p)
+		k := copy(w.buf[len(w.buf):layout.ChunkSize], p)
 		w.buf, p, n = w.buf[:len(w.buf)+k], p[k:], n+k
 	}
 	return n, w.err
@@ -116,16 +110,16 @@ func (w *stageWriter) Write(p []byte) (n int, err error) {
 
 // flush hands the full chunk to the stager and waits until it is written.
 func (w *stageWriter) flush() error {
-	if err := w.s.free.err(); err != nil {
+	if err := w.s.free.Err(); err != nil {
 		return err
 	}
-	job := stageWrite{key: w.key, n: int(w.size / chunkSize), data: w.buf, done: make(chan error, 1)}
+	job := stageWrite{key: w.key, n: int(w.size / layout.ChunkSize), data: w.buf, done: make(chan error, 1)}
 	select {
 	case w.s.staging <- job:
 	case <-w.ctx.Done():
 		return w.ctx.Err()
-	case <-w.s.fence.sick:
-		return w.s.fence.reason
+	case <-w.s.fence.Sick():
+		return w.s.fence.Err()
 	case <-w.s.ended:
 		return spool.ErrClosed
 	}
@@ -134,8 +128,8 @@ func (w *stageWriter) flush() error {
 	case err := <-job.done:
 		w.buf = w.buf[:0]
 		return err
-	case <-w.s.fence.sick:
-		return w.s.fence.reason
+	case <-w.s.fence.Sick():
+		return w.s.fence.Err()
 	}
 }
 
@@ -185,7 +179,7 @@ func (s *Spool) stageLoop(stop <-chan struct{}) {
 			w.done <- s.writeChunk(w)
 		case <-stop:
 			return
-		case <-s.fence.sick:
+		case <-s.fence.Sick():
 			return
 		}
 	}
@@ -195,12 +189,12 @@ func (s *Spool) writeChunk(w stageWrite) error {
 	b := s.db.NewBatchWithSize(len(w.data) + 256)
 	defer b.Close()
 	if w.n == 0 {
-		k := keyOf(kindStaged, w.key)
-		if err := b.Set(k[:], stagedValue(0), nil); err != nil {
+		k := layout.Key(layout.KindStaged, w.key)
+		if err := b.Set(k[:], layout.StagedValue(0), nil); err != nil {
 			return err
 		}
 	}
-	k := keyOfChunk(w.key, w.n)
+	k := layout.ChunkKey(w.key, w.n)
 	if err := b.Set(k[:], w.data, nil); err != nil {
 		return err
 	}
@@ -222,11 +216,11 @@ func (r *stageEnd) weigh() int { return len(r.data) + 100 }
 
 func (r *stageEnd) build(g *group) error {
 	if len(r.data) > 0 {
-		k := keyOfChunk(r.key, int(r.size/chunkSize))
+		k := layout.ChunkKey(r.key, int(r.size/layout.ChunkSize))
 		g.set(k[:], r.data)
 	}
-	k := keyOf(kindStaged, r.key)
-	g.set(k[:], stagedValue(r.size+int64(len(r.data))))
+	k := layout.Key(layout.KindStaged, r.key)
+	g.set(k[:], layout.StagedValue(r.size+int64(len(r.data))))
 	return nil
 }
 
@@ -237,15 +231,15 @@ type discard struct {
 	size int64
 }
 
-func (r *discard) weigh() int   { return 100 * chunks(r.size) }
+func (r *discard) weigh() int   { return 100 * layout.Chunks(r.size) }
 func (r *discard) finish(error) {}
 
 func (r *discard) build(g *group) error {
-	k := keyOf(kindStaged, r.body)
+	k := layout.Key(layout.KindStaged, r.body)
 	if g.usedStaged[r.body] || g.get(k[:]) == nil {
 		return nil
 	}
-	g.del(k[:], stagedLen)
+	g.del(k[:], layout.StagedLen)
 	g.deleteChunks(r.body, r.size)
 	return nil
 }

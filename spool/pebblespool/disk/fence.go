@@ -1,4 +1,4 @@
-package pebblespool
+package disk
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 	"tenma/spool"
 )
 
-// fence stands between Pebble and the file system. On the first error of the
+// Fence stands between Pebble and the file system. On the first error of the
 // write-ahead log, the manifest or a directory it declares the spool sick and
 // parks that operation and each later write for good, so Pebble never sees the
 // error.
@@ -27,27 +27,28 @@ import (
 //
 // Errors of tables pass: Pebble tries them again with another file, nothing
 // acknowledged depends on them (the log has it), and if they go on, commits
-// stall until Options.CommitTimeout makes the spool sick.
+// stall until the commit time-out makes the spool sick.
 //
 // Before the first error nothing is held back. After it, everything the
 // process acknowledged is on disk, and the disk stays as it is until the
 // process ends. A sick spool is therefore neither closed nor opened again.
-type fence struct {
+type Fence struct {
 	vfs.FS
 	log    *slog.Logger
-	noSync bool          // Options.NoSync: the log is written, not synced
-	sick   chan struct{} // closed by fail
+	noSync bool          // the log is written, not synced
+	sick   chan struct{} // closed by Fail
 
 	once   sync.Once
 	reason error // set before sick is closed
 }
 
-func newFence(o *Options) *fence {
-	return &fence{FS: o.FS, log: o.Logger, noSync: o.NoSync, sick: make(chan struct{})}
+// NewFence puts a fence on fs. With noSync the log is written but not synced.
+func NewFence(fs vfs.FS, noSync bool, log *slog.Logger) *Fence {
+	return &Fence{FS: fs, log: log, noSync: noSync, sick: make(chan struct{})}
 }
 
-// fail makes the spool sick. Only the first call counts.
-func (f *fence) fail(op, path string, err error) {
+// Fail makes the spool sick. Only the first call counts.
+func (f *Fence) Fail(op, path string, err error) {
 	f.once.Do(func() {
 		f.reason = fmt.Errorf("%w: %s %s: %w", spool.ErrSick, op, path, err)
 		f.log.Error("the spool's storage failed; mail is refused until the process is restarted",
@@ -56,8 +57,8 @@ func (f *fence) fail(op, path string, err error) {
 	})
 }
 
-// err is nil or the reason, which wraps spool.ErrSick.
-func (f *fence) err() error {
+// Err is nil or the reason, which wraps spool.ErrSick.
+func (f *Fence) Err() error {
 	select {
 	case <-f.sick:
 		return f.reason
@@ -66,8 +67,11 @@ func (f *fence) err() error {
 	}
 }
 
+// Sick is closed when the spool becomes sick.
+func (f *Fence) Sick() <-chan struct{} { return f.sick }
+
 // pass holds the caller for ever if the spool is sick.
-func (f *fence) pass() {
+func (f *Fence) pass() {
 	select {
 	case <-f.sick:
 		select {}
@@ -76,11 +80,11 @@ func (f *fence) pass() {
 }
 
 // check lets a good result through. An error of a vital file parks the caller.
-func (f *fence) check(op, path string, err error) error {
+func (f *Fence) check(op, path string, err error) error {
 	if err == nil || !vital(path) {
 		return err
 	}
-	f.fail(op, path, err)
+	f.Fail(op, path, err)
 	select {}
 }
 
@@ -94,13 +98,13 @@ func vital(path string) bool {
 	return true
 }
 
-func (f *fence) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+func (f *Fence) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	f.pass()
 	file, err := f.FS.Create(name, c)
 	return f.wrap(file, name, f.check("create", name, err))
 }
 
-func (f *fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+func (f *Fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
 	f.pass()
 	file, err := f.FS.OpenReadWrite(name, c, opts...)
 	return f.wrap(file, name, f.check("open", name, err))
@@ -108,29 +112,29 @@ func (f *fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.
 
 // ReuseForWrite is a rename and an open, which is what the real file system
 // makes of it; the one of vfs.MemFS can deadlock with CrashClone.
-func (f *fence) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
+func (f *Fence) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	if err := f.Rename(from, to); err != nil {
 		return nil, err
 	}
 	return f.OpenReadWrite(to, c)
 }
 
-func (f *fence) OpenDir(name string) (vfs.File, error) {
+func (f *Fence) OpenDir(name string) (vfs.File, error) {
 	file, err := f.FS.OpenDir(name)
 	return f.wrap(file, name, f.check("open", name, err))
 }
 
-func (f *fence) Link(from, to string) error {
+func (f *Fence) Link(from, to string) error {
 	f.pass()
 	return f.check("link", to, f.FS.Link(from, to))
 }
 
-func (f *fence) Rename(from, to string) error {
+func (f *Fence) Rename(from, to string) error {
 	f.pass()
 	return f.check("rename", to, f.FS.Rename(from, to))
 }
 
-func (f *fence) Remove(name string) error {
+func (f *Fence) Remove(name string) error {
 	f.pass()
 	err := f.FS.Remove(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -139,20 +143,20 @@ func (f *fence) Remove(name string) error {
 	return f.check("remove", name, err)
 }
 
-func (f *fence) RemoveAll(name string) error {
+func (f *Fence) RemoveAll(name string) error {
 	f.pass()
 	return f.check("remove", name, f.FS.RemoveAll(name))
 }
 
-func (f *fence) MkdirAll(dir string, perm os.FileMode) error {
+func (f *Fence) MkdirAll(dir string, perm os.FileMode) error {
 	f.pass()
 	return f.check("mkdir", dir, f.FS.MkdirAll(dir, perm))
 }
 
 // Unwrap is for vfs.Root.
-func (f *fence) Unwrap() vfs.FS { return f.FS }
+func (f *Fence) Unwrap() vfs.FS { return f.FS }
 
-func (f *fence) wrap(file vfs.File, name string, err error) (vfs.File, error) {
+func (f *Fence) wrap(file vfs.File, name string, err error) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +166,7 @@ func (f *fence) wrap(file vfs.File, name string, err error) (vfs.File, error) {
 // fencedFile is an open file behind the fence. Reads pass.
 type fencedFile struct {
 	vfs.File
-	fence *fence
+	fence *Fence
 	name  string
 }
 
