@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -19,6 +20,17 @@ type finding struct {
 	err     error
 	sent    bool // the end of the body had been handed to the network
 	untried bool // it happened to another message, or is our own shutdown
+}
+
+// because makes the finding the reason of another one.
+func (f *finding) because(what error) error {
+	switch {
+	case f.err != nil:
+		return fmt.Errorf("%w at %s: %w", what, f.command, f.err)
+	case f.reply.Code != 0:
+		return fmt.Errorf("%w at %s: %s", what, f.command, f.reply)
+	}
+	return what
 }
 
 // Errors of an attempt that no remote made.

@@ -196,7 +196,7 @@ func (s *session) lose(p, ahead *piece, f finding) {
 	if ahead != nil {
 		s.client.rough.add(s.k.name, roughFor)
 		s.client.deps.Metrics.RidesLost.Inc()
-		s.untry(ahead, errRode)
+		s.untry(ahead, f.because(errRode))
 	}
 	if p != nil {
 		s.blame(p, f)
@@ -216,10 +216,10 @@ func (s *session) blame(p *piece, f finding) {
 	case p.rode:
 		s.client.rough.add(s.k.name, roughFor)
 		s.client.deps.Metrics.RidesLost.Inc()
-		s.untry(p, errRode)
+		s.untry(p, f.because(errRode))
 		return
 	case !p.first:
-		s.untry(p, errServed)
+		s.untry(p, f.because(errServed))
 		return
 	case s.k.reused:
 		// It died, or was about to, while it was idle. Nothing of the message
