@@ -6,6 +6,7 @@ import (
 
 	"tenma/metrics"
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
 	"tenma/spool"
 )
 
@@ -30,8 +31,15 @@ func DefaultRetry() []time.Duration {
 	}
 }
 
+// settings are a Config without zero fields, and the part of it that package
+// fate wants.
+type settings struct {
+	Config
+	rules fate.Rules
+}
+
 // withDefaults fills in what is zero and bounds the rest.
-func (c Config) withDefaults() *Config {
+func (c Config) withDefaults() *settings {
 	if len(c.Retry) == 0 {
 		c.Retry = DefaultRetry()
 	}
@@ -48,7 +56,8 @@ func (c Config) withDefaults() *Config {
 	setDefault(&c.LaneConnections, 10)
 	setDefault(&c.LaneReady, 1024)
 	setDefault(&c.MaxRunning, 20_000)
-	return &c
+	rules := fate.Rules{Retry: c.Retry, Jitter: c.Jitter, Expire: c.Expire, DelayNotice: c.DelayNotice}
+	return &settings{Config: c, rules: rules}
 }
 
 func setDefault[T int | time.Duration](v *T, d T) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -293,7 +294,7 @@ func (r *fakeRouter) Route(ctx context.Context, d smtp.Domain, e *mail.Envelope)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			o := ours(451, smtp.Status{4, 4, 3}, "stopped", "DNS", nil)
+			o := fate.Ours(451, smtp.Status{4, 4, 3}, "stopped", "DNS", nil)
 			return mail.Route{}, &o
 		}
 	}
@@ -433,7 +434,7 @@ func (r *rig) stop() {
 func (r *rig) carry(ctx context.Context, a *mail.Attempt, next func() *mail.Attempt, done func(*mail.Attempt, []mail.Outcome)) {
 	for ; a != nil; a = next() {
 		r.tries.Add(1)
-		outs := same(sent(), len(a.To))
+		outs := fate.Same(sent(), len(a.To))
 		if r.reply != nil {
 			outs = r.reply(ctx, a)
 		}

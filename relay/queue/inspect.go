@@ -1,53 +1,11 @@
 package queue
 
-import (
-	"time"
+import "tenma/relay/queue/view"
 
-	"tenma/relay/mail"
-	"tenma/spool"
+// The queue as an operator sees it.
+type (
+	Filter      = view.Filter
+	Message     = view.Message
+	Summary     = view.Summary
+	LaneSummary = view.LaneSummary
 )
-
-// Filter selects queued messages. Fields that are set must all hold. A Filter
-// with neither IDs nor any other field selects nothing unless All is set.
-type Filter struct {
-	IDs       []spool.ID
-	Recipient string // address, any case
-	Domain    string // of a recipient
-	Sender    string // address, or "@domain"
-	Tenant    string
-	Campaign  string
-	OlderThan time.Duration
-	All       bool
-	After     spool.ID // List only: page on behind this id
-	Limit     int      // List only: at most so many; 0: 100
-}
-
-// Message is a queued message as an operator sees it.
-type Message struct {
-	ID       spool.ID
-	Envelope *mail.Envelope
-	State    *mail.State // Recipients runs parallel to Envelope.Recipients
-	Lanes    []mail.Lane // in which it waits or runs now; empty when it is not in memory
-}
-
-// Summary is the queue at a glance.
-type Summary struct {
-	Messages   int64 // entries in the spool
-	Ready      int64 // items that wait for a free connection
-	Deferred   int64 // items in memory that wait for their time
-	Parked     int64 // entries that left memory until their time
-	Running    int64 // attempts under way
-	Rebuilding bool  // stored entries are still being read after a start
-	Lanes      []LaneSummary
-}
-
-// LaneSummary is one lane at a glance.
-type LaneSummary struct {
-	Lane      mail.Lane
-	Ready     int64
-	Deferred  int64
-	Running   int64
-	Oldest    time.Time // acceptance of the oldest item; zero: empty
-	LastReply string    // of the latest attempt, with the host's name
-	LastAt    time.Time
-}

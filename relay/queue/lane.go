@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/queue/item"
 	"tenma/relay/wire/smtp"
+	"tenma/spool"
 )
 
 // classes is the number of priority classes: urgent, normal, bulk.
@@ -52,7 +54,7 @@ type lane struct {
 	ready   [classes]partList
 	open    [classes]int
 	looking [classes]int
-	over    [classes]itemList
+	over    [classes]item.List
 	runs    []*run
 	starved bool // stands in shard.starved
 	idle    bool // stands in shard.idle
@@ -122,35 +124,11 @@ func (l *partList) remove(p *part) {
 	l.n--
 }
 
-// itemList is a list of overflow items, linked through them.
-type itemList struct {
-	head, tail uint32
-	n          int // dead ones too
-}
-
-func (l *itemList) push(s *slab, i uint32) {
-	s.at(i).link = none
-	if l.n == 0 {
-		l.head = i
-	} else {
-		s.at(l.tail).link = i
-	}
-	l.tail = i
-	l.n++
-}
-
-func (l *itemList) pop(s *slab) uint32 {
-	i := l.head
-	l.head = s.at(i).link
-	l.n--
-	return i
-}
-
 // readies is how many parts wait for a run.
 func (l *lane) readies() int { return l.ready[0].n + l.ready[1].n + l.ready[2].n }
 
 // overs is how many items wait for a place.
-func (l *lane) overs() int { return l.over[0].n + l.over[1].n + l.over[2].n }
+func (l *lane) overs() int { return l.over[0].Len() + l.over[1].Len() + l.over[2].Len() }
 
 func (l *lane) empty() bool {
 	return l.open == [classes]int{} && l.looking == [classes]int{} && l.overs() == 0 && len(l.runs) == 0 && !l.lookup.running
@@ -160,8 +138,7 @@ func (l *lane) empty() bool {
 func (s *shard) lane(key string) *lane {
 	l := s.lanes[key]
 	if l == nil {
-		l = &lane{key: key, num: s.names.hold(key)}
-		s.names.all[l.num].lane = l
+		l = &lane{key: key, num: s.names.Hold(key)}
 		s.lanes[key] = l
 	}
 	return l
@@ -192,8 +169,7 @@ func (s *shard) rest(l *lane) {
 
 func (s *shard) forget(l *lane) {
 	delete(s.lanes, l.key)
-	s.names.all[l.num].lane = nil
-	s.names.release(l.num)
+	s.names.Release(l.num)
 }
 
 // places is how many parts of a class a lane may hold.
@@ -209,7 +185,7 @@ func (s *shard) places() int {
 // there must be nobody waiting.
 func (s *shard) offer(p *part, asked bool) {
 	l, c := s.lane(p.key), p.class
-	if !asked && !p.front && (l.over[c].n > 0 || l.open[c]+l.looking[c] >= s.places()) {
+	if !asked && !p.front && (l.over[c].Len() > 0 || l.open[c]+l.looking[c] >= s.places()) {
 		s.overflows(l, p)
 		return
 	}
@@ -229,21 +205,10 @@ func (s *shard) offer(p *part, asked bool) {
 
 // overflows leaves an item in the part's place.
 func (s *shard) overflows(l *lane, p *part) {
-	if s.byID.find(&s.items, p.ID, itemOverflow, l.num) == none {
-		s.names.all[l.num].refs++
-		i := s.items.add(item{id: p.ID, when: p.expire, lane: l.num, kind: itemOverflow, class: p.class})
-		s.byID.add(&s.items, i)
-		l.over[p.class].push(&s.items, i)
-		s.overflow++
+	if s.items.Push(&l.over[p.class], p.ID, p.expire, l.num, p.class) {
+		s.names.Hold(l.key)
 	}
 	s.send(p.home, msg{kind: refused, part: p})
-}
-
-// bury takes an overflow item out of all books but its lane's list.
-func (s *shard) bury(i uint32) {
-	s.byID.remove(&s.items, i)
-	s.items.at(i).kind = itemDead
-	s.overflow--
 }
 
 // pull fills free places with items that wait: their owners are asked to look.
@@ -255,22 +220,16 @@ func (s *shard) pull(l *lane) {
 		k.answer, k.wave = nil, l.overs() // came after the last answer: one of these asks again
 	}
 	for c := range l.over {
-		for l.over[c].n > 0 && l.open[c]+l.looking[c] < s.places() {
+		for l.over[c].Len() > 0 && l.open[c]+l.looking[c] < s.places() {
 			if isLookup(l.key) && l.lookup.wave == 0 {
 				return
 			}
-			i := l.over[c].pop(&s.items)
-			it := s.items.at(i)
-			id, dead := it.id, it.kind == itemDead
-			if !dead {
-				s.bury(i)
-			}
-			s.items.drop(i)
-			s.names.release(l.num)
+			id, live := s.items.Pop(&l.over[c])
+			s.names.Release(l.num)
 			if l.lookup.wave > 0 {
 				l.lookup.wave--
 			}
-			if !dead {
+			if live {
 				l.looking[c]++
 				s.send(s.q.owner(id), msg{kind: look, id: id, lane: l, class: uint8(c), answer: l.lookup.answer})
 			}
@@ -332,15 +291,7 @@ func (s *shard) sweep() {
 		}
 		s.pull(l)
 	}
-	if s.overflow == 0 {
-		return
-	}
-	for n, c := range s.items.chunks {
-		for i := range c {
-			if c[i].kind == itemOverflow && c[i].when <= now {
-				s.send(s.q.owner(c[i].id), msg{kind: look, id: c[i].id})
-				s.bury(uint32(n*chunkSize + i))
-			}
-		}
+	if s.items.Overflowing() > 0 {
+		s.items.BuryBefore(now, func(id spool.ID) { s.send(s.q.owner(id), msg{kind: look, id: id}) })
 	}
 }

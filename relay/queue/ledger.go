@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
+	"tenma/relay/queue/view"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -121,27 +123,14 @@ func (s *shard) entry(e *spool.Entry) {
 
 // decode makes a ledger of an entry.
 func decode(e *spool.Entry) (*ledger, error) {
-	env, err := mail.DecodeEnvelope(e.Envelope)
+	m, err := view.Decode(e)
 	if err != nil {
 		return nil, err
 	}
-	state, err := mail.DecodeState(e.State)
-	if err != nil {
-		return nil, err
-	}
-	l := &ledger{id: e.ID, env: env, state: *state}
+	l := &ledger{id: e.ID, env: m.Envelope, state: *m.State}
 	l.parts = l.onePart[:0]
-	n := len(env.Recipients)
-	switch len(l.state.Recipients) {
-	case n:
-	case 0:
-		l.state.Recipients = make([]mail.RecipientState, n)
-	default:
-		return nil, mail.ErrEncoding
-	}
-	if n == 1 {
-		l.out = l.oneOut[:]
-	} else {
+	l.out = l.oneOut[:]
+	if n := len(m.Envelope.Recipients); n != 1 {
 		l.out = make([]bool, n)
 	}
 	return l, nil
@@ -175,7 +164,7 @@ func (s *shard) look(id spool.ID, a ask) {
 func (s *shard) load(l *ledger) {
 	s.loading++
 	q, id := s.q, l.id
-	q.loads.do(func() {
+	q.loads.Do(func() {
 		var full *ledger
 		e, err := q.deps.Spool.Get(q.ctx, id)
 		if err == nil {
@@ -242,17 +231,17 @@ func (s *shard) file(l *ledger, a ask, leader bool) {
 		return
 	}
 	p := &s.plan
-	p.set(s.conf, l.env, &l.state, l.out, s.now)
-	if p.next.IsZero() || l.parked {
+	p.Set(&s.conf.rules, l.env, &l.state, l.out, s.now)
+	if p.Next.IsZero() || l.parked {
 		s.unwait(l.id)
 	} else {
-		s.wait(l.id, p.next, s.laneOf(l, p.nextOne))
+		s.wait(l.id, p.Next, s.laneOf(l, p.NextOne))
 	}
-	if len(p.expired) > 0 {
-		s.decided(l, work{to: append([]int(nil), p.expired...)})
+	if len(p.Expired) > 0 {
+		s.decided(l, work{to: append([]int(nil), p.Expired...)})
 	}
-	if len(p.due) > 0 {
-		byDomain(l.env, p.due, func(d smtp.Domain, to []int) { s.send1(l, d, to, a, leader) })
+	if len(p.Due) > 0 {
+		fate.ByDomain(l.env, p.Due, func(d smtp.Domain, to []int) { s.send1(l, d, to, a, leader) })
 	}
 }
 
@@ -274,10 +263,10 @@ func (s *shard) send1(l *ledger, d smtp.Domain, to []int, a ask, leader bool) {
 	case !ok:
 		s.propose(l, lookupKey(d), to, mail.Route{Domain: d}, a)
 	case o != nil:
-		s.decided(l, work{to: append([]int(nil), to...), outs: same(*o, len(to))})
+		s.decided(l, work{to: append([]int(nil), to...), outs: fate.Same(*o, len(to))})
 	case route.Kind == mail.Discard:
-		done := ours(250, smtp.Status{2, 0, 0}, "discarded", "LOCAL", nil)
-		s.decided(l, work{to: append([]int(nil), to...), outs: same(done, len(to)), lane: route.Lane})
+		done := fate.Ours(250, smtp.Status{2, 0, 0}, "discarded", "LOCAL", nil)
+		s.decided(l, work{to: append([]int(nil), to...), outs: fate.Same(done, len(to)), lane: route.Lane})
 	default:
 		s.propose(l, laneKey(&route), to, route, a)
 	}
@@ -285,7 +274,7 @@ func (s *shard) send1(l *ledger, d smtp.Domain, to []int, a ask, leader bool) {
 
 // propose makes a part of recipients and offers it to its lane.
 func (s *shard) propose(l *ledger, key string, to []int, r mail.Route, a ask) {
-	p := &part{home: s, led: l, key: key, class: class(l.env.Priority)}
+	p := &part{home: s, led: l, key: key, class: fate.Class(l.env.Priority)}
 	p.ID, p.Envelope, p.Route = l.id, l.env, r
 	p.To = append(p.one[:0], to...)
 	p.Queued = s.now
@@ -300,7 +289,7 @@ func (s *shard) propose(l *ledger, key string, to []int, r mail.Route, a ask) {
 			p.Queued = due
 		}
 	}
-	p.expire = seconds(expiry(s.conf, l.env.Received, l.env.Expire).Unix())
+	p.expire = seconds(fate.Expiry(&s.conf.rules, l.env.Received, l.env.Expire).Unix())
 	engine, id := s.q.deps.Spool, l.id
 	p.Open = func(ctx context.Context) (spool.Body, error) { return engine.Open(ctx, id) }
 	if !isLookup(key) {

@@ -38,7 +38,7 @@ func (s *shard) lookUp(l *lane) {
 	l.lookup.running = true
 	q, d, env := s.q, leader.Route.Domain, leader.Envelope
 	q.metrics.Lookups.Inc()
-	q.lookups.do(func() {
+	q.lookups.Do(func() {
 		a := &answer{domain: d}
 		a.route, a.outcome = q.deps.Router.Route(q.ctx, d, env)
 		s.box.post(msg{kind: perform, do: func() { s.answered(l, leader, a) }})

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
+	"tenma/relay/queue/item"
+	"tenma/relay/queue/view"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -40,7 +42,7 @@ func (o op) exclusive() bool { return o.kind == opDelete || o.kind == opHold }
 
 // apply does the next operation of a ledger that is not settling.
 func (s *shard) apply(l *ledger, o op) {
-	var vs []verdict
+	var vs []fate.Verdict
 	changed := false
 	switch o.kind {
 	case opRetry:
@@ -67,15 +69,15 @@ func (s *shard) apply(l *ledger, o op) {
 }
 
 // deleted gives the verdicts on recipients whose message an operator removes.
-func deleted(e *mail.Envelope, state *mail.State) []verdict {
-	o := ours(554, smtp.Status{5, 7, 0}, "removed by the operator", "LOCAL", nil)
-	var vs []verdict
+func deleted(e *mail.Envelope, state *mail.State) []fate.Verdict {
+	o := fate.Ours(554, smtp.Status{5, 7, 0}, "removed by the operator", "LOCAL", nil)
+	var vs []fate.Verdict
 	for i, r := range state.Recipients {
 		if r.Fate.Final() {
 			continue
 		}
 		r.Fate, r.Due = mail.Deleted, time.Time{}
-		vs = append(vs, verdict{to: i, state: r, event: mail.EventAdminBounce, outcome: &o})
+		vs = append(vs, fate.Verdict{To: i, State: r, Event: mail.EventAdminBounce, Outcome: &o})
 	}
 	return vs
 }
@@ -108,7 +110,7 @@ func (q *Queue) operate(ctx context.Context, f Filter, kind opKind) (int, error)
 	total := 0
 	f.Limit = page
 	for {
-		ms, last, err := q.match(ctx, f)
+		ms, last, err := view.Match(ctx, q.deps.Spool, f, q.wall())
 		if err != nil {
 			return total, err
 		}
@@ -157,7 +159,7 @@ func (q *Queue) List(ctx context.Context, f Filter) ([]Message, error) {
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
-	ms, _, err := q.match(ctx, f)
+	ms, _, err := view.Match(ctx, q.deps.Spool, f, q.wall())
 	if err == nil {
 		err = q.addLanes(ctx, ms)
 	}
@@ -173,102 +175,15 @@ func (q *Queue) Show(ctx context.Context, id spool.ID) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	l, err := decode(&e)
+	m, err := view.Decode(&e)
 	if err != nil {
 		return Message{}, err
 	}
-	ms := []Message{{ID: id, Envelope: l.env, State: &l.state}}
+	ms := []Message{m}
 	if err := q.addLanes(ctx, ms); err != nil {
 		return Message{}, err
 	}
 	return ms[0], nil
-}
-
-// match gives at most f.Limit messages behind f.After. last is where to go on,
-// zero after the end.
-func (q *Queue) match(ctx context.Context, f Filter) (ms []Message, last spool.ID, err error) {
-	if f.empty() {
-		return nil, last, nil
-	}
-	now := q.wall()
-	look := func(e spool.Entry) bool {
-		last = e.ID
-		l, err := decode(&e)
-		if err == nil && f.Match(l.env, now) {
-			ms = append(ms, Message{ID: e.ID, Envelope: l.env, State: &l.state})
-		}
-		return len(ms) < f.Limit && ctx.Err() == nil
-	}
-	if len(f.IDs) == 0 {
-		err = q.deps.Spool.Scan(ctx, f.After, look)
-	} else {
-		err = q.some(ctx, f, look)
-	}
-	if len(ms) < f.Limit {
-		last = spool.ID{}
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	return ms, last, err
-}
-
-// some is Scan for the filter's ids.
-func (q *Queue) some(ctx context.Context, f Filter, look func(spool.Entry) bool) error {
-	ids := slices.Clone(f.IDs)
-	slices.SortFunc(ids, compareIDs)
-	for _, id := range slices.Compact(ids) {
-		if compareIDs(id, f.After) <= 0 {
-			continue
-		}
-		e, err := q.deps.Spool.Get(ctx, id)
-		if isGone(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if !look(e) {
-			return nil
-		}
-	}
-	return nil
-}
-
-func compareIDs(a, b spool.ID) int { return slices.Compare(a[:], b[:]) }
-
-// empty reports a filter that selects nothing.
-func (f *Filter) empty() bool {
-	return len(f.IDs) == 0 && f.Recipient == "" && f.Domain == "" && f.Sender == "" &&
-		f.Tenant == "" && f.Campaign == "" && f.OlderThan == 0 && !f.All
-}
-
-// Match reports whether a message fits all fields of f but IDs, After, Limit
-// and All.
-func (f *Filter) Match(e *mail.Envelope, now time.Time) bool {
-	switch {
-	case f.Tenant != "" && f.Tenant != e.Tenant:
-	case f.Campaign != "" && f.Campaign != e.Campaign:
-	case f.OlderThan > 0 && now.Sub(e.Received) < f.OlderThan:
-	case f.Sender != "" && !matchAddress(f.Sender, e.Sender):
-	case f.Recipient != "" && !slices.ContainsFunc(e.Recipients, func(r mail.Recipient) bool { return matchAddress(f.Recipient, r.Address) }):
-	case f.Domain != "" && !slices.ContainsFunc(e.Recipients, func(r mail.Recipient) bool { return matchAddress("@"+f.Domain, r.Address) }):
-	default:
-		return true
-	}
-	return false
-}
-
-// matchAddress compares without regard to case; "@domain" stands for all
-// addresses there, "<>" for the null one.
-func matchAddress(want string, a smtp.Address) bool {
-	if d, ok := strings.CutPrefix(want, "@"); ok {
-		return strings.EqualFold(d, string(a.Domain))
-	}
-	if want == "<>" {
-		return a.IsNull()
-	}
-	return strings.EqualFold(want, a.Local+"@"+string(a.Domain)) || strings.EqualFold(want, a.String())
 }
 
 // onShards runs fn on every shard, one after the other.
@@ -302,10 +217,7 @@ func (q *Queue) addLanes(ctx context.Context, ms []Message) error {
 					add(p.key)
 				}
 			}
-			s.byID.each(&s.items, m.ID, func(_ uint32, it *item) bool {
-				add(s.names.all[it.lane].key)
-				return true
-			})
+			s.items.Of(m.ID, func(it *item.Item) { add(s.names.Key(it.Lane)) })
 		}
 	})
 }
@@ -338,37 +250,31 @@ func (s *shard) summary(sum *Summary, byKey map[string]*LaneSummary) {
 		}
 		return l
 	}
-	for _, c := range s.items.chunks {
-		for i := range c {
-			it := &c[i]
-			switch it.kind {
-			case itemWaiting:
-				l := get(s.names.all[it.lane].key)
-				l.Deferred++
-				sum.Deferred++
-				l.seen(it.id.Time())
-			case itemOverflow:
-				l := get(s.names.all[it.lane].key)
-				l.Ready++
-				sum.Ready++
-				l.seen(it.id.Time())
-			}
+	s.items.Each(func(_ uint32, it *item.Item) {
+		l := get(s.names.Key(it.Lane))
+		l.Seen(it.ID.Time())
+		if it.Kind == item.Waiting {
+			l.Deferred++
+			sum.Deferred++
+		} else {
+			l.Ready++
+			sum.Ready++
 		}
-	}
+	})
 	for key, l := range s.lanes {
 		out := get(key)
 		for c := range l.open {
 			out.Ready += int64(l.open[c] + l.looking[c])
 			sum.Ready += int64(l.open[c] + l.looking[c])
 			if p := l.ready[c].first; p != nil {
-				out.seen(p.Envelope.Received)
+				out.Seen(p.Envelope.Received)
 			}
 		}
 		for _, r := range l.runs {
 			n, oldest := r.running()
 			out.Running += int64(n)
 			sum.Running += int64(n)
-			out.seen(oldest)
+			out.Seen(oldest)
 		}
 		out.LastReply, out.LastAt = l.last.get()
 	}
@@ -384,11 +290,4 @@ func (r *run) running() (n int, oldest time.Time) {
 		}
 	}
 	return len(r.held), oldest
-}
-
-// seen takes the time of an item into account.
-func (l *LaneSummary) seen(t time.Time) {
-	if !t.IsZero() && (l.Oldest.IsZero() || t.Before(l.Oldest)) {
-		l.Oldest = t
-	}
 }

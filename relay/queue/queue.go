@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tenma/metrics"
+	"tenma/relay/queue/pool"
 	"tenma/spool"
 )
 
@@ -42,7 +44,7 @@ var ErrClosed = errors.New("queue: closed")
 // before the spool has said that the settlement is durable.
 type Queue struct {
 	deps    Deps
-	conf    atomic.Pointer[Config]
+	conf    atomic.Pointer[settings]
 	shards  []*shard
 	metrics *metrics.Queue
 	log     *slog.Logger
@@ -53,7 +55,7 @@ type Queue struct {
 	work   sync.WaitGroup
 	closed chan struct{} // Run has ended
 
-	lookups, loads, signs, notes pool
+	lookups, loads, signs, notes pool.Pool
 
 	ctx  context.Context // Run's; set before any shard runs
 	wall func() time.Time
@@ -75,7 +77,7 @@ func New(c Config, d Deps) *Queue {
 		q.log = slog.Default()
 	}
 	procs := runtime.GOMAXPROCS(0)
-	q.lookups.max, q.loads.max, q.signs.max, q.notes.max = maxLookups, loaders, procs, procs
+	q.lookups.Max, q.loads.Max, q.signs.Max, q.notes.Max = maxLookups, loaders, procs, procs
 	n := c.Shards
 	if n <= 0 {
 		n = procs
@@ -118,8 +120,8 @@ func (q *Queue) Run(ctx context.Context) error {
 	q.work.Wait() // no run starts from here on, so the count only falls
 	close(halt)
 	shards.Wait()
-	for _, p := range []*pool{&q.lookups, &q.loads, &q.signs, &q.notes} {
-		p.all.Wait()
+	for _, p := range []*pool.Pool{&q.lookups, &q.loads, &q.signs, &q.notes} {
+		p.Wait()
 	}
 	close(q.closed)
 	return err
@@ -155,7 +157,7 @@ func (q *Queue) Apply(c Config) {
 
 // owner is the shard of a message.
 func (q *Queue) owner(id spool.ID) *shard {
-	return q.shards[(hash(id)>>32)%uint64(len(q.shards))]
+	return q.shards[binary.LittleEndian.Uint32(id[12:])%uint32(len(q.shards))]
 }
 
 // keeper is the shard of a lane.

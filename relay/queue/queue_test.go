@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
 )
 
 func TestDelivers(t *testing.T) {
@@ -32,10 +33,10 @@ func TestGreylistedForFiveDays(t *testing.T) {
 		start := time.Now()
 		r.reply = func(_ context.Context, a *mail.Attempt) []mail.Outcome {
 			if a.Envelope.Sender.IsNull() {
-				return same(sent(), 1)
+				return fate.Same(sent(), 1)
 			}
 			at = append(at, time.Since(start))
-			return same(later(), len(a.To))
+			return fate.Same(later(), len(a.To))
 		}
 		r.start()
 		r.send("a@grey.test")

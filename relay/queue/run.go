@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
 )
 
@@ -234,8 +235,8 @@ func (s *shard) done(r *run, a *mail.Attempt, outs []mail.Outcome) {
 	}
 	s.q.metrics.Running.Dec()
 	if len(outs) != len(p.To) {
-		none := ours(451, smtp.Status{4, 3, 0}, "the delivery gave no answer", "LOCAL", nil)
-		outs = same(none, len(p.To))
+		none := fate.Ours(451, smtp.Status{4, 3, 0}, "the delivery gave no answer", "LOCAL", nil)
+		outs = fate.Same(none, len(p.To))
 	}
 	for i := range outs {
 		if !outs[i].Untried {

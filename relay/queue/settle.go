@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -41,7 +42,7 @@ func (s *shard) setUntriedApart(l *ledger, p *part, w work) work {
 	var again []int
 	for i, r := range w.to {
 		o := w.outs[i]
-		if o.Untried && p.untried+1 < maxUntried {
+		if o.Untried && p.untried+1 < fate.MaxUntried {
 			again = append(again, r)
 			s.q.metrics.Untried.Inc()
 			continue
@@ -85,10 +86,10 @@ func (s *shard) settle(l *ledger) {
 	l.work = l.work[:0]
 	var reports []mail.Report
 	for i := range vs {
-		if v := &vs[i]; v.report {
+		if v := &vs[i]; v.Report {
 			reports = append(reports, mail.Report{
-				Recipient: v.to, Action: v.action, Outcome: *v.outcome,
-				Attempts: int(v.state.Attempts), WillRetry: willRetry(s.conf, l.env, v),
+				Recipient: v.To, Action: v.Action, Outcome: *v.Outcome,
+				Attempts: int(v.State.Attempts), WillRetry: willRetry(s.conf, l.env, v),
 			})
 		}
 	}
@@ -99,28 +100,28 @@ func (s *shard) settle(l *ledger) {
 	s.compose(l, slices.Clone(vs), reports)
 }
 
-func willRetry(c *Config, e *mail.Envelope, v *verdict) time.Time {
-	if v.action != mail.ActionDelayed {
+func willRetry(c *settings, e *mail.Envelope, v *fate.Verdict) time.Time {
+	if v.Action != mail.ActionDelayed {
 		return time.Time{}
 	}
-	return expiry(c, e.Received, e.Expire)
+	return fate.Expiry(&c.rules, e.Received, e.Expire)
 }
 
 // judgeAll gives the verdicts on l.work. They stand in a buffer of the shard's.
-func (s *shard) judgeAll(l *ledger) []verdict {
+func (s *shard) judgeAll(l *ledger) []fate.Verdict {
 	vs := s.verdict[:0]
 	// One place in the jitter for all: recipients that were deferred together
 	// stay together.
 	spread := 2*s.rand.Float64() - 1
 	for _, w := range l.work {
 		for i, to := range w.to {
-			var v verdict
+			var v fate.Verdict
 			if w.outs == nil {
-				v = expire(l.env, to, l.state.Recipients[to])
+				v = fate.Expire(l.env, to, l.state.Recipients[to])
 			} else {
-				v = judge(s.conf, l.env, to, l.state.Recipients[to], &w.outs[i], w.local, s.now, spread)
+				v = fate.Judge(&s.conf.rules, l.env, to, l.state.Recipients[to], &w.outs[i], w.local, s.now, spread)
 			}
-			v.lane = w.lane
+			v.Lane = w.lane
 			vs = append(vs, v)
 		}
 	}
@@ -129,13 +130,13 @@ func (s *shard) judgeAll(l *ledger) []verdict {
 }
 
 // compose has the DSNs made, which may read the message, elsewhere.
-func (s *shard) compose(l *ledger, vs []verdict, reports []mail.Report) {
+func (s *shard) compose(l *ledger, vs []fate.Verdict, reports []mail.Report) {
 	q, id, env := s.q, l.id, l.env
 	state := mail.State{Recipients: slices.Clone(l.state.Recipients), Signature: l.state.Signature, Held: l.state.Held}
 	for _, v := range vs {
-		state.Recipients[v.to] = v.state
+		state.Recipients[v.To] = v.State
 	}
-	q.notes.do(func() {
+	q.notes.Do(func() {
 		ctx := context.WithoutCancel(q.ctx) // a stop waits for it
 		drafts, err := q.deps.Returner.Compose(ctx, id, env, &state, reports, func(ctx context.Context) (spool.Body, error) {
 			return q.deps.Spool.Open(ctx, id)
@@ -143,7 +144,7 @@ func (s *shard) compose(l *ledger, vs []verdict, reports []mail.Report) {
 		s.box.post(msg{kind: perform, do: func() {
 			if err != nil {
 				q.log.Error("a DSN could not be composed; what needs it is deferred", "id", id.String(), "err", err)
-				withoutDSN(s.conf, vs, s.now)
+				fate.WithoutDSN(&s.conf.rules, vs, s.now)
 				drafts = nil
 			}
 			s.commit(l, vs, drafts)
@@ -153,11 +154,11 @@ func (s *shard) compose(l *ledger, vs []verdict, reports []mail.Report) {
 
 // commit applies verdicts to the state, records what happened, and settles.
 // The order is promise 5: no settlement is handed in before its events.
-func (s *shard) commit(l *ledger, vs []verdict, drafts []spool.Draft) {
+func (s *shard) commit(l *ledger, vs []fate.Verdict, drafts []spool.Draft) {
 	for i := range vs {
 		v := &vs[i]
-		l.state.Recipients[v.to] = v.state
-		l.out[v.to] = false
+		l.state.Recipients[v.To] = v.State
+		l.out[v.To] = false
 		s.record(l, v)
 	}
 	l.batch = spool.Settlement{ID: l.id, Drafts: drafts}
@@ -203,17 +204,17 @@ func (s *shard) wanted(l *ledger) (due time.Time, park bool) {
 }
 
 // record tells the log and the counters.
-func (s *shard) record(l *ledger, v *verdict) {
-	s.q.metrics.Recipients.WithLabelValues(v.state.Fate.String()).Inc()
+func (s *shard) record(l *ledger, v *fate.Verdict) {
+	s.q.metrics.Recipients.WithLabelValues(v.State.Fate.String()).Inc()
 	if s.q.deps.Record == nil {
 		return
 	}
 	e := &mail.Event{
-		Kind: v.event, Time: s.now, ID: l.id, Envelope: l.env, Recipient: v.to,
-		Attempts: int(v.state.Attempts), Lane: v.lane, Outcome: *v.outcome, InQueue: s.now.Sub(l.env.Received),
+		Kind: v.Event, Time: s.now, ID: l.id, Envelope: l.env, Recipient: v.To,
+		Attempts: int(v.State.Attempts), Lane: v.Lane, Outcome: *v.Outcome, InQueue: s.now.Sub(l.env.Received),
 	}
 	s.q.deps.Record.Record(e)
-	if v.delayed {
+	if v.Delayed {
 		d := *e
 		d.Kind = mail.EventDelayed
 		s.q.deps.Record.Record(&d)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
+	"tenma/relay/queue/item"
 	"tenma/spool"
 )
 
@@ -38,28 +40,25 @@ type shard struct {
 	n   int
 	box mailbox
 
-	conf *Config   // as of this batch
+	conf *settings // as of this batch
 	now  time.Time // as of this batch, the wall clock
 	rand *rand.Rand
 	out  [][]msg // for other shards (and this one), sent after the batch
 
 	// Messages.
 	ledgers map[spool.ID]*ledger
-	items   slab
-	heap    dueHeap
-	byID    index
-	names   names
+	items   *item.Store
+	names   item.Names
 	loading int
 	redo    []*ledger // settlements that failed, to be tried again at redoAt
 	redoAt  time.Time
-	plan    plan
-	verdict []verdict
+	plan    fate.Plan
+	verdict []fate.Verdict
 
 	// Lanes.
 	lanes      map[string]*lane
 	idle       []*lane
 	open       int // parts in all lanes that wait
-	overflow   int // items in all lanes
 	runs       int
 	maxRuns    int
 	starved    []*lane // have something ready, and runs == maxRuns
@@ -79,8 +78,8 @@ func newShard(q *Queue, n, shards, maxRuns int, r *rand.Rand) *shard {
 	return &shard{
 		q: q, n: n, box: newMailbox(), rand: r, maxRuns: maxRuns,
 		out:     make([][]msg, shards),
-		ledgers: map[spool.ID]*ledger{}, items: newSlab(),
-		names: names{byKey: map[string]uint32{}},
+		ledgers: map[spool.ID]*ledger{}, items: item.NewStore(),
+		names: item.NewNames(),
 		lanes: map[string]*lane{},
 	}
 }
@@ -126,7 +125,7 @@ func (s *shard) begin() {
 	mono := time.Now()
 	s.now = s.q.wall().Round(0)
 	if !s.mono.IsZero() {
-		if step := clockStep(s.wallBefore, s.now, mono.Sub(s.mono)); step.Abs() > clockSlack {
+		if step := fate.ClockStep(s.wallBefore, s.now, mono.Sub(s.mono)); step.Abs() > clockSlack {
 			s.q.log.Warn("the clock was set", "by", step)
 			s.shift(step)
 		}
@@ -134,13 +133,9 @@ func (s *shard) begin() {
 	s.mono, s.wallBefore = mono, s.now
 }
 
-// shift moves all waiting items by step. All move alike, so the heap stays one.
+// shift moves everything that waits for a time by step.
 func (s *shard) shift(step time.Duration) {
-	d := int64(step / time.Second)
-	for _, i := range s.heap.a {
-		it := s.items.at(i)
-		it.when = seconds(int64(it.when) + d)
-	}
+	s.items.Shift(int64(step / time.Second))
 	s.healthAt, s.sweepAt = time.Time{}, time.Time{}
 	if !s.redoAt.IsZero() {
 		s.redoAt = s.now
@@ -155,12 +150,11 @@ func (s *shard) tick() {
 		return
 	}
 	now := seconds(s.now.Unix())
-	for len(s.heap.a) > 0 && s.loading < maxLoads {
-		it := s.items.at(s.heap.a[0])
-		if it.when > now {
+	for s.loading < maxLoads {
+		id, when, ok := s.items.Next()
+		if !ok || when > now {
 			break
 		}
-		id := it.id
 		s.unwait(id)
 		s.look(id, ask{})
 	}
@@ -170,7 +164,7 @@ func (s *shard) tick() {
 	if s.paused && s.healthy() {
 		s.kick()
 	}
-	if (s.overflow > 0 || s.open > 0) && !s.now.Before(s.sweepAt) {
+	if (s.items.Overflowing() > 0 || s.open > 0) && !s.now.Before(s.sweepAt) {
 		s.sweepAt = s.now.Add(sweepEvery)
 		s.sweep()
 	}
@@ -187,9 +181,8 @@ func (s *shard) sleep() (d time.Duration, any bool) {
 			d, any = v, true
 		}
 	}
-	if len(s.heap.a) > 0 && s.loading < maxLoads {
-		at := time.Unix(int64(s.items.at(s.heap.a[0]).when), 0)
-		least(min(longestSleep, at.Sub(s.now)))
+	if _, when, ok := s.items.Next(); ok && s.loading < maxLoads {
+		least(min(longestSleep, time.Unix(int64(when), 0).Sub(s.now)))
 	}
 	if len(s.redo) > 0 {
 		least(s.redoAt.Sub(s.now))
@@ -197,7 +190,7 @@ func (s *shard) sleep() (d time.Duration, any bool) {
 	if s.paused {
 		least(sickEvery)
 	}
-	if s.overflow > 0 || s.open > 0 {
+	if s.items.Overflowing() > 0 || s.open > 0 {
 		least(s.sweepAt.Sub(s.now))
 	}
 	return max(d, time.Millisecond), any
@@ -259,29 +252,17 @@ func (s *shard) handle(m *msg) {
 // wait makes the message's waiting item come due then; lane is for the
 // operator to see.
 func (s *shard) wait(id spool.ID, due time.Time, lane string) {
-	when := seconds(due.Unix())
-	if i := s.byID.find(&s.items, id, itemWaiting, 0); i != none {
-		if it := s.items.at(i); it.when != when {
-			it.when = when
-			s.heap.fix(&s.items, i)
-		}
-		return
+	num := s.names.Hold(lane)
+	if !s.items.Wait(id, seconds(due.Unix()), num) {
+		s.names.Release(num)
 	}
-	i := s.items.add(item{id: id, when: when, lane: s.names.hold(lane), kind: itemWaiting})
-	s.heap.push(&s.items, i)
-	s.byID.add(&s.items, i)
 }
 
 // unwait drops the message's waiting item, if there is one.
 func (s *shard) unwait(id spool.ID) {
-	i := s.byID.find(&s.items, id, itemWaiting, 0)
-	if i == none {
-		return
+	if num, ok := s.items.Unwait(id); ok {
+		s.names.Release(num)
 	}
-	s.heap.remove(&s.items, i)
-	s.byID.remove(&s.items, i)
-	s.names.release(s.items.at(i).lane)
-	s.items.drop(i)
 }
 
 // healthy asks the spool, at most every healthEvery. Mail that goes out while
@@ -334,7 +315,7 @@ func (s *shard) halting() {
 
 // report brings the gauges up to date.
 func (s *shard) report() {
-	is := gauges{ready: s.open + s.overflow, deferred: len(s.heap.a), lanes: len(s.lanes)}
+	is := gauges{ready: s.open + s.items.Overflowing(), deferred: s.items.Waiting(), lanes: len(s.lanes)}
 	if s.paused {
 		is.paused = 1
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
 )
 
@@ -44,7 +45,7 @@ func (s *shard) sign(p *part) {
 		l.unsigned = append(l.unsigned, p)
 		q, id, env := s.q, l.id, l.env
 		q.metrics.Signatures.Inc()
-		q.signs.do(func() {
+		q.signs.Do(func() {
 			text, err := q.signature(env, p)
 			s.box.post(msg{kind: perform, do: func() {
 				if err != nil {
@@ -84,8 +85,8 @@ func (s *shard) signed(l *ledger, text []byte, err error) {
 		case p.recall():
 			s.send(s.q.keeper(p.key), msg{kind: purge, part: p})
 			s.detach(p)
-			o := ours(451, smtp.Status{4, 7, 5}, "the message cannot be signed at the moment", "LOCAL", err)
-			s.decided(l, work{to: p.To, outs: same(o, len(p.To)), lane: laneName(p.key)})
+			o := fate.Ours(451, smtp.Status{4, 7, 5}, "the message cannot be signed at the moment", "LOCAL", err)
+			s.decided(l, work{to: p.To, outs: fate.Same(o, len(p.To)), lane: laneName(p.key)})
 		}
 	}
 	s.advance(l)

@@ -1,6 +1,18 @@
-package queue
+// Package fate holds the rules of the queue as plain functions: when a recipient
+// is tried again (NextTry), what an outcome means for it (Judge, Expire), and
+// what of a message is to be done now (Plan, ByDomain). Nothing here does I/O,
+// has state, or reads a clock.
+package fate
 
 import "time"
+
+// Rules are the part of the queue's configuration that decides fates.
+type Rules struct {
+	Retry       []time.Duration // waits after the 1st, 2nd ... attempt, at least one; the last repeats
+	Jitter      float64         // each wait is spread by this part both ways, 0 to 0.5
+	Expire      time.Duration   // since a message was received
+	DelayNotice time.Duration   // a delay DSN after this; 0: none
+}
 
 const (
 	// maxRetryAfter bounds the wait that a remote may state: a day, so that no
@@ -14,20 +26,20 @@ const (
 	lastTry = 5 * time.Minute
 )
 
-// expiry is when trying ends for a message received then.
-func expiry(c *Config, received, own time.Time) time.Time {
+// Expiry is when trying ends for a message received then.
+func Expiry(c *Rules, received, own time.Time) time.Time {
 	if !own.IsZero() {
-		return ceilSecond(own)
+		return ceil(own)
 	}
-	return ceilSecond(received.Add(c.Expire))
+	return ceil(received.Add(c.Expire))
 }
 
-// nextTry says when a recipient is tried again after its attempt number
+// NextTry says when a recipient is tried again after its attempt number
 // attempts (from 1) was deferred now. asked is the wait that the remote stated,
 // 0 for none: it is never tried before that. spread, from -1 to 1, places the
 // try within the jitter. The answer is in whole seconds and never after expiry;
 // the answer expiry itself means that there will be no further attempt.
-func nextTry(c *Config, attempts int, now, expiry time.Time, asked time.Duration, spread float64) time.Time {
+func NextTry(c *Rules, attempts int, now, expiry time.Time, asked time.Duration, spread float64) time.Time {
 	wait := c.Retry[min(max(attempts, 1), len(c.Retry))-1]
 	wait += time.Duration(float64(wait) * c.Jitter * spread)
 	if asked = min(asked, maxRetryAfter); asked > 0 {
@@ -38,7 +50,7 @@ func nextTry(c *Config, attempts int, now, expiry time.Time, asked time.Duration
 			wait = stated
 		}
 	}
-	due := ceilSecond(now.Add(wait))
+	due := ceil(now.Add(wait))
 	if due.Before(expiry) {
 		return due
 	}
@@ -51,9 +63,9 @@ func nextTry(c *Config, attempts int, now, expiry time.Time, asked time.Duration
 	return expiry
 }
 
-// ceilSecond rounds up, since the spool keeps whole seconds and a try must not
+// ceil rounds up, since the spool keeps whole seconds and a try must not
 // come before its time.
-func ceilSecond(t time.Time) time.Time {
+func ceil(t time.Time) time.Time {
 	t = t.Round(0)
 	if f := t.Truncate(time.Second); f.Before(t) {
 		return f.Add(time.Second)
@@ -61,9 +73,9 @@ func ceilSecond(t time.Time) time.Time {
 	return t
 }
 
-// longestWait is more than nextTry ever waits. A due time further away than
+// longest is more than NextTry ever waits. A due time further away than
 // this was written under another clock.
-func longestWait(c *Config) time.Duration {
+func longest(c *Rules) time.Duration {
 	longest := maxRetryAfter + time.Minute
 	for _, w := range c.Retry {
 		longest = max(longest, w+time.Duration(float64(w)*c.Jitter)+time.Second)
@@ -71,8 +83,8 @@ func longestWait(c *Config) time.Duration {
 	return longest
 }
 
-// clockStep is by how much the wall clock ran ahead of (or fell behind) real
+// ClockStep is by how much the wall clock ran ahead of (or fell behind) real
 // time between two readings.
-func clockStep(wallBefore, wallNow time.Time, elapsed time.Duration) time.Duration {
+func ClockStep(wallBefore, wallNow time.Time, elapsed time.Duration) time.Duration {
 	return wallNow.Round(0).Sub(wallBefore.Round(0)) - elapsed
 }

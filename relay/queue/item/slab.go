@@ -1,0 +1,42 @@
+package item
+
+const (
+	none      = ^uint32(0)
+	chunkSize = 4096 // items; growing by chunks never copies what is there
+)
+
+// slab holds items by number.
+type slab struct {
+	chunks []*[chunkSize]Item
+	free   uint32 // head of the list of free items
+	n      int    // items in use
+}
+
+func newSlab() slab { return slab{free: none} }
+
+func (s *slab) at(i uint32) *Item { return &s.chunks[i/chunkSize][i%chunkSize] }
+
+func (s *slab) add(it Item) uint32 {
+	if s.free == none {
+		base := uint32(len(s.chunks) * chunkSize)
+		c := new([chunkSize]Item)
+		for i := range c {
+			c[i].link = base + uint32(i) + 1
+		}
+		c[chunkSize-1].link = none
+		s.chunks = append(s.chunks, c)
+		s.free = base
+	}
+	i := s.free
+	p := s.at(i)
+	s.free = p.link
+	*p = it
+	s.n++
+	return i
+}
+
+func (s *slab) drop(i uint32) {
+	*s.at(i) = Item{link: s.free}
+	s.free = i
+	s.n--
+}
