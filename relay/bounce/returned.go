@@ -41,12 +41,10 @@ func (r *returned) part(global bool) (mediaType, encoding string, content []byte
 		mediaType = "message/rfc822"
 	case international:
 		mediaType = "message/global-headers" // RFC 6533 section 6.3
-	case ascii:
-		mediaType = "text/rfc822-headers" // RFC 6522 section 4
-	case utf8.Valid(text):
+	case !ascii && utf8.Valid(text):
 		mediaType = "text/rfc822-headers; charset=utf-8"
-	default:
-		mediaType = "text/rfc822-headers; charset=unknown-8bit" // RFC 1428 section 3
+	default: // in ASCII or nobody knows in what: no charset is better than a wrong one
+		mediaType = "text/rfc822-headers" // RFC 6522 section 4
 	}
 	switch {
 	case ascii && (r.full || shortLines(text)):
