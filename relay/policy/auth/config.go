@@ -1,6 +1,11 @@
 package auth
 
-import "tenma/relay/wire/smtp"
+import (
+	"io"
+	"log/slog"
+
+	"tenma/relay/wire/smtp"
+)
 
 // Config is what a Directory is told.
 type Config struct {
@@ -9,10 +14,44 @@ type Config struct {
 	Domains  []smtp.Domain // whose mailboxes live here
 	Aliases  []Alias
 	Workers  int // argon2id runs at a time; 0: one per processor
+
+	Cost   Cost         // of new passwords
+	Log    *slog.Logger // nil: slog.Default
+	Random io.Reader    // for salts and secrets; nil: crypto/rand
 }
 
 // Alias is one [[alias]]: mail for Address goes to each of To.
 type Alias struct {
 	Address smtp.Address
 	To      []smtp.Address
+}
+
+// Cost is how much work a password is worth. Zero fields take the defaults.
+// Each hash carries its own cost, so a change is for new passwords only.
+type Cost struct {
+	Memory     uint32 // KiB of one argon2id run; 0: 19456
+	Time       uint32 // passes; 0: 2
+	Threads    uint8  // 0: 1
+	Iterations int    // PBKDF2 rounds of the SCRAM keys; 0: 100,000
+}
+
+// withDefaults: 19 MiB, two passes, one thread is the OWASP recommendation
+// (Password Storage Cheat Sheet) with the smallest time; 25 ms here. The
+// SCRAM keys are as good a target as the hash to someone who has the file, so
+// they get more than the 4,096 rounds that RFC 7677 section 4 asks at least:
+// 100,000 cost the client some 20 ms, once a login.
+func (c Cost) withDefaults() Cost {
+	if c.Memory == 0 {
+		c.Memory = 19 << 10
+	}
+	if c.Time == 0 {
+		c.Time = 2
+	}
+	if c.Threads == 0 {
+		c.Threads = 1
+	}
+	if c.Iterations == 0 {
+		c.Iterations = 100_000
+	}
+	return c
 }

@@ -497,8 +497,16 @@ func FuzzSign(f *testing.F) {
 		if _, _, ok := header.End([]byte(msg), 0); !ok {
 			return
 		}
-		if h, _ := header.Split(body); h.Count("DKIM-Signature") > 0 || h.Count("From") > maxInstances {
+		h, _ := header.Split(body)
+		if h.Count("DKIM-Signature") > 0 {
 			return
+		}
+		for f := range h.Fields() {
+			// go-msgauth's verifier reads a line "From" without a colon as a
+			// field, and knows letters of Unicode that equal those of ASCII.
+			if f.Name() == nil || bytes.ContainsFunc(f.Name(), func(r rune) bool { return r >= 0x7f }) {
+				return
+			}
 		}
 		if good, _ := r.ours(t, msg); good != 1 {
 			t.Fatalf("%d signatures verify: %q", good, msg)

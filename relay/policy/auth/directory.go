@@ -1,0 +1,276 @@
+package auth
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+
+	"tenma/relay/wire/smtp"
+)
+
+// Directory knows the accounts, and the people and places that are ours. All
+// methods may be called from any goroutine.
+type Directory struct {
+	path   string
+	cost   Cost
+	log    *slog.Logger
+	random io.Reader
+
+	places   atomic.Pointer[places]
+	accounts atomic.Pointer[snapshot]
+	looked   atomic.Int64 // when the file was last looked at, Unix nanoseconds
+	loading  sync.Mutex   // held while the file is read
+
+	guard guard
+}
+
+// places are the domains and aliases of one configuration.
+type places struct {
+	hostname smtp.Domain
+	domains  map[smtp.Domain]bool
+	first    smtp.Domain // of the configuration, "" for none
+	aliases  map[string][]smtp.Address
+}
+
+// Open reads the accounts file and gives a Directory. It starts no goroutine.
+// A file that cannot be read or understood is an error.
+func Open(c Config) (*Directory, error) {
+	d := &Directory{path: c.Path, cost: c.Cost.withDefaults(), log: c.Log, random: c.Random}
+	if d.log == nil {
+		d.log = slog.Default()
+	}
+	if d.random == nil {
+		d.random = rand.Reader
+	}
+	if c.Workers == 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	// Without a file there is no secret to remember, and no account that it
+	// would hide either.
+	secret := make([]byte, 2*secretLen)
+	if _, err := io.ReadFull(d.random, secret); err != nil {
+		return nil, err
+	}
+	d.guard = newGuard(c.Workers, secret[secretLen:])
+	d.accounts.Store(&snapshot{secret: secret[:secretLen]})
+	if err := d.Reload(); err != nil {
+		return nil, err
+	}
+	return d, d.Apply(c)
+}
+
+// Apply puts other domains and aliases in force. Path, Workers and Cost stay
+// what they were.
+func (d *Directory) Apply(c Config) error {
+	p := &places{domains: map[smtp.Domain]bool{}, aliases: map[string][]smtp.Address{}}
+	p.hostname, _ = smtp.ParseDomain(c.Hostname)
+	for i, dom := range c.Domains {
+		if i == 0 {
+			p.first = dom
+		}
+		p.domains[dom] = true
+	}
+	for _, al := range c.Aliases {
+		name := canonical(al.Address)
+		if p.aliases[name] != nil {
+			return fmt.Errorf("auth: alias %s is there twice", al.Address)
+		}
+		p.aliases[name] = al.To
+	}
+	d.places.Store(p)
+	return nil
+}
+
+// Reload reads the accounts file again; on an error the old accounts stay.
+func (d *Directory) Reload() error {
+	d.loading.Lock()
+	defer d.loading.Unlock()
+	af, info, err := readFile(d.path)
+	if err != nil {
+		return err
+	}
+	s, err := af.understand()
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.path, err)
+	}
+	if s.info = info; s.secret == nil {
+		s.secret = d.accounts.Load().secret
+	}
+	if info != nil && info.Mode().Perm()&0o077 != 0 {
+		d.log.Warn("other users can read the password hashes, use chmod 600", "file", d.path, "mode", info.Mode().Perm().String())
+	}
+	d.accounts.Store(s)
+	d.looked.Store(time.Now().UnixNano())
+	return nil
+}
+
+// current gives the accounts, read again if the file has changed. It looks at
+// the file at most once a second.
+func (d *Directory) current() *snapshot {
+	s := d.accounts.Load()
+	now := time.Now().UnixNano()
+	looked := d.looked.Load()
+	if d.path == "" || now-looked < int64(time.Second) || !d.looked.CompareAndSwap(looked, now) {
+		return s
+	}
+	info, err := os.Stat(d.path)
+	if err != nil && s.info == nil || err == nil && s.info != nil && same(info, s.info) {
+		return s
+	}
+	if err := d.Reload(); err != nil {
+		d.log.Error("the accounts file cannot be used, the accounts stay as they were", "file", d.path, "err", err)
+		return s
+	}
+	return d.accounts.Load()
+}
+
+func same(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// canonical is the one spelling of an address under which it is found: local
+// parts of ours have no case.
+func canonical(a smtp.Address) string {
+	a.Local = strings.ToLower(norm.NFC.String(a.Local))
+	return a.String()
+}
+
+// Recipient decides on a RCPT: nil if mail for a is taken. trusted says that
+// the client may relay. Its errors are *smtp.Error: 550 5.1.1 for a mailbox of
+// our domains that does not exist, 550 5.7.1 for a foreign one. Postmaster is
+// always taken (RFC 5321 section 4.5.1), and so is abuse (RFC 2142 section 4).
+func (d *Directory) Recipient(a smtp.Address, trusted bool) error {
+	p := d.places.Load()
+	switch {
+	case p.role(a) != "":
+		return nil
+	case !p.domains[a.Domain]:
+		if trusted && a.Domain != "" {
+			return nil
+		}
+		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "Relaying denied")
+	case len(d.Resolve(a)) == 0:
+		return smtp.Errorf(550, smtp.Status{5, 1, 1}, "No such mailbox here")
+	}
+	return nil
+}
+
+// role gives "postmaster" or "abuse" for an address of that name at a place
+// of ours, else "".
+func (p *places) role(a smtp.Address) string {
+	if !p.domains[a.Domain] && a.Domain != "" && a.Domain != p.hostname {
+		return ""
+	}
+	switch name := strings.ToLower(base(a).Local); {
+	case name == "postmaster", name == "abuse" && a.Domain != "":
+		return name
+	}
+	return ""
+}
+
+// base is the address without what follows a "+" in its local part, by which
+// people tell their mail apart.
+func base(a smtp.Address) smtp.Address {
+	if i := strings.IndexByte(a.Local, '+'); i > 0 {
+		a.Local = a.Local[:i]
+	}
+	return a
+}
+
+// Bounds on aliases of aliases.
+const (
+	maxDepth   = 16
+	maxTargets = 1000
+)
+
+// Resolve gives where mail for a goes in the end: mailboxes of ours without
+// any "+tag", and foreign addresses that an alias names. Nothing is given for
+// an unknown mailbox of ours. Mail for a postmaster without alias or account
+// goes to the first account of the domain, or to a mailbox of that very name;
+// mail for abuse, to the postmaster.
+func (d *Directory) Resolve(a smtp.Address) []smtp.Address {
+	r := resolver{places: d.places.Load(), accounts: d.current(), seen: map[string]bool{}}
+	r.add(a, 0)
+	return r.found
+}
+
+type resolver struct {
+	places   *places
+	accounts *snapshot
+	seen     map[string]bool
+	found    []smtp.Address
+}
+
+func (r *resolver) add(a smtp.Address, depth int) {
+	role := r.places.role(a)
+	if a.Domain == "" && role != "" {
+		a.Domain = r.places.hostname
+	}
+	name := canonical(a)
+	if depth > maxDepth || len(r.found) >= maxTargets {
+		return
+	}
+	if r.seen[name] { // an alias that names itself keeps a copy; a circle ends here
+		if acc := r.accounts.accounts[name]; acc != nil && r.places.domains[a.Domain] {
+			r.mailbox(acc.address)
+		}
+		return
+	}
+	r.seen[name] = true
+	for _, try := range [...]smtp.Address{a, base(a)} {
+		if to, ok := r.places.aliases[canonical(try)]; ok {
+			for _, t := range to {
+				r.add(t, depth+1)
+			}
+			return
+		}
+		if acc := r.accounts.accounts[canonical(try)]; acc != nil && (r.places.domains[a.Domain] || role != "") {
+			r.mailbox(acc.address)
+			return
+		}
+	}
+	switch {
+	case role == "abuse":
+		r.add(smtp.Address{Local: "postmaster", Domain: a.Domain}, depth+1)
+	case role == "postmaster":
+		r.postmaster(a.Domain, depth)
+	case !r.places.domains[a.Domain] && a.Domain != "":
+		r.found = append(r.found, a)
+	}
+}
+
+// mailbox adds an account, once.
+func (r *resolver) mailbox(a smtp.Address) {
+	for _, f := range r.found {
+		if canonical(f) == canonical(a) {
+			return
+		}
+	}
+	r.found = append(r.found, a)
+}
+
+// postmaster finds who reads the mail of a postmaster that is no account and
+// no alias.
+func (r *resolver) postmaster(at smtp.Domain, depth int) {
+	if !r.places.domains[at] && r.places.first != "" { // of this host: the first domain's
+		r.add(smtp.Address{Local: "postmaster", Domain: r.places.first}, depth+1)
+		return
+	}
+	for _, acc := range r.accounts.order {
+		if acc.address.Domain == at {
+			r.mailbox(acc.address)
+			return
+		}
+	}
+	r.mailbox(smtp.Address{Local: "postmaster", Domain: at})
+}
