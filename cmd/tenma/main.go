@@ -1,6 +1,118 @@
 // Command tenma is the mail relay in one binary: serve runs it, the other
 // subcommands prepare it, look into it and load it. Each subcommand parses its
 // flags and calls a package.
+//
+// Exit codes: 0 done, 1 failed, 2 wrong usage. An error is one line on the
+// standard error that says what was tried, what happened and what to do.
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands is the command line. Each command stands in a file of its own.
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Run the relay."`
+	Check   checkCommand   `cmd:"" help:"Validate a configuration: every error with its place, and what is unwise."`
+	Queue   queueCommand   `cmd:"" help:"Look into the queue of a running relay, and change it."`
+	User    userCommand    `cmd:"" help:"Accounts for submission and mailboxes."`
+	DKIM    dkimCommand    `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
+	Version versionCommand `cmd:"" help:"Show the version."`
+	Help    helpCommand    `cmd:"" help:"Show help for a command."`
+}
+
+const description = `A high-throughput outbound mail relay in one binary.
+
+With no configuration, "tenma serve" runs a safe relay on loopback and prints how to send a first message.`
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], &console{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+}
+
+// run is the whole program without its surroundings. It returns the exit code.
+func run(ctx context.Context, args []string, c *console) int {
+	switch {
+	case len(args) == 0:
+		args = []string{"--help"}
+	case args[0] == "help": // "help queue list" is "queue list --help"
+		args = append(args[1:len(args):len(args)], "--help")
+	}
+	exited := -1
+	parser, err := kong.New(&commands{},
+		kong.Name("tenma"),
+		kong.Description(description),
+		kong.Writers(c.out, c.err),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(c),
+	)
+	if err != nil { // a mistake in the tags of the commands
+		fmt.Fprintln(c.err, "tenma:", err)
+		return 1
+	}
+	k, err := parser.Parse(args)
+	switch {
+	case exited >= 0: // --help was printed
+		return exited
+	case err != nil:
+		return c.misused(err)
+	}
+	err = k.Run(parser)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(c.err, "tenma %s: %s; see \"tenma %s --help\"\n", name(k.Command()), usage.text, name(k.Command()))
+		return 2
+	case errors.Is(err, errTold):
+		return 1
+	}
+	fmt.Fprintf(c.err, "tenma %s: %s\n", name(k.Command()), oneLine(err.Error()))
+	return 1
+}
+
+// misused reports a command line that cannot be read.
+func (c *console) misused(err error) int {
+	command := ""
+	var pe *kong.ParseError
+	if errors.As(err, &pe) && pe.Context != nil {
+		command = name(pe.Context.Command())
+	}
+	full := strings.TrimSpace("tenma " + command)
+	fmt.Fprintf(c.err, "%s: %s; see \"%s --help\"\n", full, oneLine(err.Error()), full)
+	return 2
+}
+
+// name is a command without its arguments: "queue show <id>" is "queue show".
+func name(command string) string {
+	command, _, _ = strings.Cut(command, " <")
+	command, _, _ = strings.Cut(command, " [")
+	return command
+}
+
+// usageError is a command line that can be read but makes no sense.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func misuse(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// errTold says that the command failed and has said all about it.
+var errTold = errors.New("failed")
+
+func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
+
+// console is what a command talks through.
+type console struct {
+	in       io.Reader
+	out, err io.Writer
+}

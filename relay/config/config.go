@@ -70,7 +70,7 @@ type Log struct {
 
 // Names inside the data directory that are not settings.
 const (
-	AccountsFile = "accounts"
+	AccountsFile = "accounts.toml"
 	TokenFile    = "admin-token"
 	DKIMDir      = "dkim"
 	MailDir      = "mail"

@@ -251,7 +251,7 @@ func TestWhole(t *testing.T) {
 		{"times", c.Queue.Expire == 36*time.Hour && c.Queue.DelayNotice == 4*time.Hour && c.Delivery.Timeouts.Dot == 15*time.Minute && c.Delivery.Timeouts.Banner == time.Minute},
 		{"lane limits reach both stages", c.Queue.LaneConnections == 20 && c.Delivery.LaneConnections == 20},
 		{"mail log", c.MailLog.Dir == "/var/log/tenma" && !c.MailLog.Sync && c.MailLog.Retain == 90*24*time.Hour},
-		{"files in data_dir", c.Auth.Path == "/data/accounts" && c.Admin.TokenPath == "/data/admin-token" && c.Mailbox.Dir == "/data/mail"},
+		{"files in data_dir", c.Auth.Path == "/data/accounts.toml" && c.Admin.TokenPath == "/data/admin-token" && c.Mailbox.Dir == "/data/mail"},
 		{"self-signed", c.TLS.SelfSigned && c.TLS.Certificate == "/data/self-signed.crt"},
 		{"program log", c.Log.JSON && c.Log.Level == -4},
 	} {

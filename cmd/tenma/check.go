@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"tenma/relay/config"
+)
+
+type checkCommand struct {
+	settings
+	Defaults bool `help:"Print the configuration that stands for no file, to start one from."`
+	JSON     bool `name:"json" help:"Print the result as JSON."`
+}
+
+// Help is the long text.
+func (*checkCommand) Help() string {
+	return `Reads the configuration and every file that it names, as "tenma serve" would, and starts nothing.
+Each error and warning is one line: FILE:LINE:COLUMN: TEXT. Exits 1 if there is an error.`
+}
+
+type checkProblem struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Text   string `json:"text"`
+}
+
+type checkResult struct {
+	OK       bool           `json:"ok"`
+	Errors   []checkProblem `json:"errors"`
+	Warnings []checkProblem `json:"warnings"`
+}
+
+// Run is the command.
+func (x *checkCommand) Run(c *console) error {
+	if x.Defaults {
+		_, err := io.WriteString(c.out, config.DefaultText())
+		return err
+	}
+	cfg, warnings, err := x.read()
+	var all config.Errors
+	var one *config.Problem
+	switch {
+	case err == nil:
+	case errors.As(err, &all):
+	case errors.As(err, &one):
+		all = config.Errors{one}
+	default:
+		return err
+	}
+	if x.JSON {
+		if err := c.json(checkResult{OK: len(all) == 0, Errors: problems(all), Warnings: problems(warnings)}); err != nil {
+			return err
+		}
+	} else {
+		_ = c.refused(all, warnings) // prints; what it returns is decided below
+	}
+	if len(all) > 0 {
+		return errTold
+	}
+	if !x.JSON {
+		name := x.Config
+		if name == "" {
+			name = "the built-in configuration"
+		}
+		fmt.Fprintf(c.out, "%s is fine: %s, %d SMTP and %d HTTP listeners, data in %s\n", name, cfg.Hostname, len(cfg.Ingress.Listeners), len(cfg.Admin.Listeners), cfg.DataDir)
+	}
+	return nil
+}
+
+func problems(in []*config.Problem) []checkProblem {
+	out := []checkProblem{}
+	for _, p := range in {
+		out = append(out, checkProblem{p.File, p.Line, p.Column, p.Text})
+	}
+	return out
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"tenma/relay/admin"
+)
+
+// summary prints the queue at a glance.
+func (c *console) summary(s admin.Summary) error {
+	if s.Rebuilding {
+		fmt.Fprintln(c.out, "The relay has just started and still reads its spool; the numbers are rising.")
+	}
+	fmt.Fprintf(c.out, "%s: %d being delivered, %d ready, %d deferred, %d parked\n", count(int(s.Messages), "message"), s.Running, s.Ready, s.Deferred, s.Parked)
+	if len(s.Lanes) == 0 {
+		return nil
+	}
+	fmt.Fprintln(c.out)
+	rows := [][]string{{"LANE", "RUNNING", "READY", "DEFERRED", "OLDEST", "LAST REPLY"}}
+	for _, l := range s.Lanes {
+		rows = append(rows, []string{l.Lane, fmt.Sprint(l.Running), fmt.Sprint(l.Ready), fmt.Sprint(l.Deferred), since(l.Oldest), cut(l.LastReply, c.rest(70))})
+	}
+	return c.table(rows)
+}
+
+// rest is what a line has left beside columns of that width; 0: no limit.
+func (c *console) rest(columns int) int {
+	if w := c.width(); w > 0 {
+		return max(20, w-columns)
+	}
+	return 0
+}
+
+// messages prints one line a message.
+func (c *console) messages(all []admin.Message) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(c.out, "No message.")
+		return err
+	}
+	rows := [][]string{{"ID", "AGE", "SIZE", "SENDER", "RECIPIENT", "STATE", "LAST REPLY"}}
+	for _, m := range all {
+		state, reply := standing(m)
+		rows = append(rows, []string{m.ID, since(&m.Received), octets(m.Size), angle(m.Sender), recipients(m), state, cut(reply, c.rest(120))})
+	}
+	return c.table(rows)
+}
+
+// recipients names the first that is not finished, and how many more there are.
+func recipients(m admin.Message) string {
+	var open []string
+	for _, r := range m.Recipients {
+		if r.Fate == "pending" || r.Fate == "deferred" {
+			open = append(open, r.Address)
+		}
+	}
+	switch len(open) {
+	case 0:
+		return ""
+	case 1:
+		return open[0]
+	}
+	return fmt.Sprintf("%s +%d", open[0], len(open)-1)
+}
+
+// standing is how a message stands as a whole: the recipient that is due next
+// speaks for it.
+func standing(m admin.Message) (state, reply string) {
+	var due *time.Time
+	attempts := 0
+	for _, r := range m.Recipients {
+		if r.Fate != "deferred" || due != nil && r.Due != nil && r.Due.After(*due) {
+			continue
+		}
+		due, reply, attempts = r.Due, r.Reply, r.Attempts
+	}
+	switch {
+	case m.Held:
+		state = "held"
+	case due == nil:
+		state = "ready"
+	default:
+		state = fmt.Sprintf("%s, next %s", count(attempts, "attempt"), until(due))
+	}
+	return state, reply
+}
+
+// inFull prints everything about each message.
+func (c *console) inFull(all []admin.Message) error {
+	for i, m := range all {
+		if i > 0 {
+			fmt.Fprintln(c.out)
+		}
+		rows := [][]string{{"id", m.ID}, {"sender", angle(m.Sender)}, {"received", m.Received.Local().Format(time.RFC3339) + " (" + since(&m.Received) + " ago)"}}
+		add := func(name, value string) {
+			if value != "" {
+				rows = append(rows, []string{name, value})
+			}
+		}
+		if m.Expire != nil {
+			add("expires", m.Expire.Local().Format(time.RFC3339))
+		}
+		add("size", fmt.Sprintf("%d octets", m.Size))
+		if m.Held {
+			add("held", "yes; \"tenma queue release\" lets it go on")
+		}
+		add("client", strings.TrimSpace(m.Client+" "+m.HELO))
+		add("account", m.Account)
+		add("tenant", m.Tenant)
+		add("campaign", m.Campaign)
+		add("from", m.From)
+		add("subject", m.Subject)
+		add("message-id", m.MessageID)
+		add("lanes", strings.Join(m.Lanes, ", "))
+		for _, r := range m.Recipients {
+			text := fmt.Sprintf("%s: %s after %s", r.Address, r.Fate, count(r.Attempts, "attempt"))
+			if r.Due != nil && r.Fate == "deferred" {
+				text += ", next " + until(r.Due)
+			}
+			if r.Reply != "" {
+				host := r.Host
+				if host == "" {
+					host = "this relay"
+				}
+				text += "; " + host + " said: " + r.Reply
+			}
+			add("recipient", text)
+		}
+		if err := c.table(rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func angle(sender string) string {
+	if sender == "" {
+		return "<>"
+	}
+	return sender
+}
+
+// since is an age in its two largest units: "3d4h", "5m10s".
+func since(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return span(time.Since(*t))
+}
+
+func until(t *time.Time) string {
+	if d := time.Until(*t); d > 0 {
+		return "in " + span(d)
+	}
+	return "now"
+}
+
+func span(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	switch day := 24 * time.Hour; {
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}
+
+// octets is a size as people read it.
+func octets(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1fGiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1fMiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1fKiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%dB", n)
+}

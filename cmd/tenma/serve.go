@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"tenma/relay/config"
+	"tenma/relay/ingress"
+)
+
+type serveCommand struct {
+	settings
+}
+
+// Help is the long text.
+func (*serveCommand) Help() string {
+	return `Without a configuration it listens on loopback only, keeps its data in ./tenma-data, and prints how to send a first message.
+
+SIGTERM or SIGINT: take no more mail, finish deliveries under way, exit 0; a second one stops now. SIGHUP: read the configuration again; one with errors is logged and the running one stays in force.`
+}
+
+// errNow is a stop that did not wait.
+var errNow = errors.New("stopped at once; a delivery under way may be repeated after the next start, no mail is lost")
+
+// Run is the command.
+func (x *serveCommand) Run(ctx context.Context, c *console) error {
+	cfg, warnings, err := x.read()
+	if err != nil {
+		return c.refused(err, warnings)
+	}
+	log := logger(c.err, cfg.Log)
+	for _, w := range warnings {
+		log.Warn("configuration: "+w.Text, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
+	}
+	r, err := assemble(cfg, log)
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	return x.serve(ctx, c, cfg, r, log, signals)
+}
+
+// process is what serve needs of an assembled relay.
+type process interface {
+	Run(ctx context.Context) error
+	Reload(cfg *config.Config) error
+	Ready() <-chan struct{} // closed once everything listens
+	Addrs() map[string]net.Addr
+}
+
+// serve runs r and obeys signals.
+func (x *serveCommand) serve(ctx context.Context, c *console, cfg *config.Config, r process, log *slog.Logger, signals <-chan os.Signal) error {
+	ctx, drain := context.WithCancel(ctx)
+	defer drain()
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	ready := r.Ready()
+	for {
+		select {
+		case err := <-done:
+			if err == nil {
+				log.Info("stopped")
+			}
+			return err
+		case <-ready:
+			ready = nil
+			greet(c.out, cfg, r.Addrs())
+		case s := <-signals:
+			switch {
+			case s == syscall.SIGHUP:
+				x.reload(r, log)
+			case ctx.Err() != nil:
+				return errNow
+			default:
+				log.Info("stopping: no more mail is taken, deliveries under way finish; again to stop now", "signal", s.String())
+				drain()
+			}
+		}
+	}
+}
+
+// reload takes the configuration anew, or says why not.
+func (x *serveCommand) reload(r process, log *slog.Logger) {
+	cfg, warnings, err := x.read()
+	for _, w := range warnings {
+		log.Warn("configuration: "+w.Text, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
+	}
+	if err == nil {
+		err = r.Reload(cfg)
+	}
+	var all config.Errors
+	switch {
+	case err == nil:
+		log.Info("configuration reloaded", "file", cfg.Path)
+	case errors.As(err, &all):
+		for _, p := range all {
+			log.Error("configuration not reloaded, the former stays in force: " + p.Error())
+		}
+	default:
+		log.Error("configuration not reloaded, the former stays in force: " + err.Error())
+	}
+}
+
+// refused prints what is wrong with a configuration.
+func (c *console) refused(err error, warnings []config.Warning) error {
+	var all config.Errors
+	if !errors.As(err, &all) {
+		return err
+	}
+	for _, p := range all {
+		fmt.Fprintln(c.err, clean(p.Error()))
+	}
+	for _, p := range warnings {
+		fmt.Fprintln(c.err, "warning:", clean(p.Error()))
+	}
+	return errTold
+}
+
+func logger(w io.Writer, l config.Log) *slog.Logger {
+	o := &slog.HandlerOptions{Level: l.Level}
+	if l.JSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// greet tells a newcomer what runs and how to use it. addrs gives the address
+// that each configured one became.
+func greet(w io.Writer, cfg *config.Config, addrs map[string]net.Addr) {
+	at := func(configured string) string {
+		if a := addrs[configured]; a != nil {
+			return a.String()
+		}
+		return configured
+	}
+	fmt.Fprintf(w, "tenma %s relays mail as %s\n\n", version(), cfg.Hostname)
+	for _, l := range cfg.Ingress.Listeners {
+		fmt.Fprintf(w, "  %-5s %-22s %s\n", protocol(l), at(l.Address), manners(l))
+	}
+	for _, l := range cfg.Admin.Listeners {
+		scheme := map[bool]string{false: "http", true: "https"}[l.TLS]
+		fmt.Fprintf(w, "  %-5s %-22s %s://%s/  metrics, health, API\n", "http", at(l.Address), scheme, reachable(at(l.Address)))
+	}
+	fmt.Fprintf(w, "\n  data in %s\n  admin token in %s\n", cfg.DataDir, cfg.Admin.TokenPath)
+	first := opener(cfg)
+	if first == nil {
+		return
+	}
+	to := reachable(at(first.Address))
+	from := "me@" + cfg.Hostname
+	fmt.Fprintf(w, `
+Send a first message (put your own address for you@example.com):
+
+  printf 'From: %[2]s\r\nTo: you@example.com\r\nSubject: first\r\n\r\nIt works.\r\n' |
+    curl --url smtp://%[1]s --mail-from %[2]s --mail-rcpt you@example.com --upload-file -
+
+or: swaks --server %[1]s --from %[2]s --to you@example.com
+and see where it is: tenma queue list%[3]s
+
+`, to, from, flag(cfg))
+}
+
+// flag names the configuration for the next command.
+func flag(cfg *config.Config) string {
+	if cfg.Path == "" {
+		return ""
+	}
+	return " -c " + cfg.Path
+}
+
+func protocol(l ingress.Listener) string {
+	if l.LMTP {
+		return "lmtp"
+	}
+	return "smtp"
+}
+
+// manners says in words how a listener treats its clients.
+func manners(l ingress.Listener) string {
+	var parts []string
+	if l.Submission {
+		parts = append(parts, "submission")
+	}
+	switch l.TLS {
+	case ingress.TLSStart:
+		parts = append(parts, "STARTTLS")
+	case ingress.TLSImplicit:
+		parts = append(parts, "TLS")
+	case ingress.TLSOff:
+		parts = append(parts, "no TLS")
+	}
+	var nets []string
+	for _, p := range l.RelayFrom {
+		nets = append(nets, p.String())
+	}
+	switch {
+	case l.Auth == ingress.AuthMust:
+		parts = append(parts, "AUTH required")
+	case len(nets) > 0 && l.Auth == ingress.AuthOption:
+		parts = append(parts, "relays for "+strings.Join(nets, ", ")+" and whoever logs in")
+	case len(nets) > 0:
+		parts = append(parts, "relays for "+strings.Join(nets, ", "))
+	case l.Auth == ingress.AuthOption:
+		parts = append(parts, "relays for whoever logs in")
+	default:
+		parts = append(parts, "mail for the domains here only")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// opener is the listener through which someone on this machine can send
+// without a login, nil if there is none.
+func opener(cfg *config.Config) *ingress.Listener {
+	for i, l := range cfg.Ingress.Listeners {
+		if l.LMTP || l.TLS == ingress.TLSImplicit || l.Auth == ingress.AuthMust {
+			continue
+		}
+		for _, p := range l.RelayFrom {
+			if p.Contains(netip.MustParseAddr("127.0.0.1")) {
+				return &cfg.Ingress.Listeners[i]
+			}
+		}
+	}
+	return nil
+}

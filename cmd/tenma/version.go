@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+type versionCommand struct {
+	JSON bool `name:"json" help:"Print as JSON."`
+}
+
+// Run is the command.
+func (x *versionCommand) Run(c *console) error {
+	v := struct {
+		Version  string `json:"version"`
+		Revision string `json:"revision,omitempty"`
+		Go       string `json:"go"`
+		Platform string `json:"platform"`
+	}{version(), revision(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	if x.JSON {
+		return c.json(v)
+	}
+	if v.Revision != "" {
+		v.Version += " (" + v.Revision + ")"
+	}
+	_, err := fmt.Fprintf(c.out, "tenma %s, %s, %s\n", v.Version, v.Go, v.Platform)
+	return err
+}
+
+// version is the module's, "devel" for a build from a checkout.
+func version() string {
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" && b.Main.Version != "(devel)" {
+		return b.Main.Version
+	}
+	return "devel"
+}
+
+// revision is the commit that was built, with a plus if files were changed.
+func revision() string {
+	b, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	rev := ""
+	for _, s := range b.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			rev = s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			rev += "+"
+		}
+	}
+	return rev
+}
