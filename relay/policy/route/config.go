@@ -10,7 +10,7 @@ import (
 // Config is what an Adviser is told.
 type Config struct {
 	Hostname            string        // our own name: an MX that bears it is a loop
-	Rules               []Rule        // first match wins
+	Rules               []Rule        // first match wins, before Local; but see Rule.Domain
 	Local               []smtp.Domain // domains whose mailboxes live here
 	Port                uint16        // of MX hosts; 0: 25
 	PrivateDestinations bool          // MX at loopback or private addresses may be used
@@ -20,7 +20,10 @@ type Config struct {
 
 // Rule is one [[route]].
 type Rule struct {
-	Domain string    // "corp.test", "*.corp.test" (below it), "*" (all)
+	// Domain is "corp.test", "*.corp.test" (below it, not itself) or "*": all
+	// but the domains of Local, so that a smarthost for the world does not take
+	// the mail of mailboxes that are here.
+	Domain string
 	Kind   mail.Kind // ByMX, ByHost, Discard, Local
 	Hosts  []mail.Host
 	LMTP   bool
