@@ -11,6 +11,7 @@ type Set struct {
 	Intake   *Intake
 	Queue    *Queue
 	Delivery *Delivery
+	Mailbox  *Mailbox
 	Maillog  *Maillog
 	Bounce   *Bounce
 	DNS      *DNS
@@ -26,6 +27,7 @@ func New(r prometheus.Registerer) *Set {
 		Intake:   newIntake(f),
 		Queue:    newQueue(f),
 		Delivery: newDelivery(f),
+		Mailbox:  newMailbox(f),
 		Maillog:  newMaillog(f),
 		Bounce:   newBounce(f),
 		DNS:      newDNS(f),
