@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"cmp"
 	"errors"
 	"net"
 
@@ -52,7 +53,7 @@ func (s *session) Auth(mech string) (sasl.Server, error) {
 	case mechLogin:
 		ex = &loginServer{check: s.password}
 	case mechScram:
-		ex = &scramServer{keys: s.door.s.deps.Auth.ScramSHA256, good: s.loggedIn}
+		ex = &scramServer{keys: s.door.s.deps.Auth.ScramSHA256, proved: s.proved, good: s.loggedIn}
 	default:
 		return nil, reply(smtp.Errorf(504, smtp.Status{5, 5, 4}, "unknown AUTH mechanism"))
 	}
@@ -66,6 +67,11 @@ func (s *session) password(user, password string) error {
 	}
 	s.loggedIn(account)
 	return nil
+}
+
+// proved reports the end of a SCRAM exchange.
+func (s *session) proved(user string, good bool) (account string, err error) {
+	return s.door.s.deps.Auth.ScramDone(s.door.s.work, net.TCPAddrFromAddrPort(s.conn.Client()), user, good)
 }
 
 func (s *session) loggedIn(account string) {
@@ -130,21 +136,23 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 // scramServer is the server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677),
 // without channel binding.
 type scramServer struct {
-	keys func(user string) (mail.ScramKeys, bool, error)
-	good func(account string)
+	keys   func(user string) (mail.ScramKeys, bool, error)
+	proved func(user string, good bool) (account string, err error)
+	good   func(account string)
 
-	conv  *scram.ServerConversation
-	known bool
-	user  string
-	won   bool // the proof was good; the client has still to say that it saw ours
+	conv    *scram.ServerConversation
+	known   bool
+	asked   bool // keys was called: there is an exchange to report
+	user    string
+	account string // set when the proof was good; the client has still to say that it saw ours
 }
 
 func (v *scramServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if v.won {
+	if v.account != "" {
 		if len(response) != 0 {
 			return nil, false, errLogin
 		}
-		v.good(v.user)
+		v.good(v.account)
 		return nil, true, nil
 	}
 	if v.conv == nil {
@@ -161,13 +169,20 @@ func (v *scramServer) Next(response []byte) (challenge []byte, done bool, err er
 		if errors.As(err, &e) { // of the Authenticator
 			return nil, false, e
 		}
+		if v.asked {
+			if _, err := v.proved(v.user, false); err != nil {
+				return nil, false, err
+			}
+		}
 		return nil, false, errLogin
 	}
 	if v.conv.Done() {
-		if !v.conv.Valid() || !v.known || v.conv.AuthzID() != "" && v.conv.AuthzID() != v.user {
-			return nil, false, errLogin
+		good := v.conv.Valid() && v.known && (v.conv.AuthzID() == "" || v.conv.AuthzID() == v.user)
+		account, err := v.proved(v.user, good)
+		if err != nil || !good {
+			return nil, false, cmp.Or(err, errLogin)
 		}
-		v.won = true
+		v.account = account
 	}
 	return []byte(answer), false, nil
 }
@@ -178,7 +193,7 @@ func (v *scramServer) begin() error {
 		if err != nil {
 			return scram.StoredCredentials{}, err
 		}
-		v.known, v.user = known, user
+		v.known, v.user, v.asked = known, user, true
 		return scram.StoredCredentials{
 			KeyFactors: scram.KeyFactors{Salt: string(k.Salt), Iters: k.Iterations},
 			StoredKey:  k.StoredKey, ServerKey: k.ServerKey,

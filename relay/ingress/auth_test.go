@@ -2,6 +2,7 @@ package ingress_test
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,8 +44,8 @@ func TestAuth(t *testing.T) {
 				c.ask("RCPT TO:<x@other.test>", "250")
 				c.ask("DATA", "354")
 				c.ask("a\nb\r\n.", "250") // and vouched for
-				if a := w.messages()[0].env.Account; a != "ann" {
-					t.Errorf("account %q", a)
+				if e := w.messages()[0].env; e.Account != "ann" || !e.Trusted || !e.TLS || e.LMTP {
+					t.Errorf("account %q, trusted %v, TLS %v, LMTP %v", e.Account, e.Trusted, e.TLS, e.LMTP)
 				}
 				w.wantMessages("a\r\nb\r\n")
 			})
@@ -111,6 +112,18 @@ func TestBadLogins(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The Authenticator hears how each exchange with its keys ended.
+func TestScramIsReported(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, login := range [][2]string{{"ann", "wrong"}, {"zoe", "wrong"}, {"twin", "secret"}, {"ann", "secret"}} {
+			w.secure(stranger).scram(login[0], login[1])
+		}
+		if want := []string{"ann false", "zoe false", "twin false", "ann true"}; !slices.Equal(w.scrams, want) {
+			t.Errorf("heard %q, want %q", w.scrams, want)
+		}
+	})
 }
 
 func TestAuthOddities(t *testing.T) {

@@ -36,6 +36,9 @@ type Authenticator interface {
 	// ones that are the same at every call. known tells which, so that the
 	// exchange fails at its end, alike in text and time.
 	ScramSHA256(user string) (keys mail.ScramKeys, known bool, err error)
+	// ScramDone hears how an exchange with those keys ended, good or not, and
+	// has the last word on it: the account, or the error of a failed login.
+	ScramDone(ctx context.Context, client net.Addr, user string, good bool) (account string, err error)
 }
 
 // Recorder takes events for the mail log (Rejection).

@@ -1,9 +1,13 @@
 package ingress_test
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
 
 	"tenma/relay/mail"
 )
@@ -18,6 +22,15 @@ func (w *world) ScramSHA256(user string) (mail.ScramKeys, bool, error) {
 		return scramKeys("secret"), false, nil
 	}
 	return scramKeys("nobody's " + user), false, nil
+}
+
+// ScramDone lets in whoever proved it.
+func (w *world) ScramDone(_ context.Context, client net.Addr, user string, good bool) (string, error) {
+	w.scrams = append(w.scrams, fmt.Sprint(user, " ", good))
+	if !good || client == nil {
+		return "", errors.New("no")
+	}
+	return user, nil
 }
 
 // scramKeys follows RFC 5802 section 3.

@@ -107,6 +107,7 @@ func (s *session) newEnvelope(opts *gosmtp.MailOptions) *mail.Envelope {
 		SMTPUTF8: opts.UTF8, RequireTLS: opts.RequireTLS, EnvID: opts.EnvelopeID,
 		Account: s.account, Origin: mail.FromSMTP, Listener: s.door.config().Address,
 		Client: s.conn.Client(), HELO: clean(s.smtp.Hostname()), Session: s.id,
+		Trusted: s.trusted(), TLS: s.conn.TLS() != nil, Basic: s.conn.Basic(), LMTP: s.door.config().LMTP,
 	}
 	switch opts.Return {
 	case gosmtp.DSNReturnFull:

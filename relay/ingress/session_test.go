@@ -100,7 +100,7 @@ func TestEnvelope(t *testing.T) {
 				{Address: smtp.Address{Local: "a b", Domain: "xn--bcher-kva.test"}, Notify: mail.NotifyNever},
 				{Address: smtp.Address{Local: "ü", Domain: "ours.test"}, Notify: mail.NotifyFailure},
 			},
-			SMTPUTF8: true, Ret: mail.RetHeaders, EnvID: "a+b", Listener: here, HELO: "[10.0.0.9]",
+			SMTPUTF8: true, Ret: mail.RetHeaders, EnvID: "a+b", Listener: here, HELO: "[10.0.0.9]", Trusted: true,
 		}
 		got := *w.messages()[0].env
 		if got.Session == "" || got.Client.Addr() != netip.MustParseAddr(friend) || time.Since(got.Received) > time.Second {
@@ -142,6 +142,24 @@ func TestHelloIsCleaned(t *testing.T) {
 		c.ask("x\r\n.", "250")
 		if h := w.messages()[0].env.HELO; h != "a?b???" {
 			t.Errorf("HELO %q", h)
+		}
+	})
+}
+
+// The greeting that counts is the last one, also after a RSET.
+func TestBasicGreeting(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.dial(stranger)
+		c.want("220")
+		for i, hello := range []string{"HELO x", "EHLO x", "HELO x"} {
+			c.ask(hello, "250")
+			c.ask("RSET", "250")
+			c.envelope()
+			c.ask("DATA", "354")
+			c.ask("x\r\n.", "250")
+			if got := w.messages()[i].env.Basic; got != (i != 1) {
+				t.Errorf("%s: basic %v", hello, got)
+			}
 		}
 	})
 }
@@ -293,6 +311,9 @@ func TestLMTP(t *testing.T) {
 		c.ask("x\r\n.", "250 2.0.0 <ann@ours.test> Ok", "250 2.0.0 <bob@ours.test> Ok")
 		c.ask("NOOP", "250")
 		w.wantMessages("x\r\n")
+		if e := w.messages()[0].env; !e.LMTP || !e.Trusted || e.TLS {
+			t.Errorf("LMTP %v, trusted %v, TLS %v", e.LMTP, e.Trusted, e.TLS)
+		}
 	}, listener(func(l *ingress.Listener) { l.LMTP = true }))
 }
 

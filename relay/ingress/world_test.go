@@ -53,6 +53,7 @@ type world struct {
 	mu     sync.Mutex
 	got    []message
 	events []*mail.Event
+	scrams []string       // what ScramDone heard
 	writes map[string]int // writes to the socket, by client address
 
 	accept func(ctx context.Context, e *mail.Envelope, body io.WriterTo) error // nil: read it all

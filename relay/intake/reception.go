@@ -202,8 +202,9 @@ func (r *reception) body() []byte {
 func (r *reception) complete(id spool.ID, now time.Time) {
 	e := r.e
 	if e.Received.IsZero() {
-		e.Received = now.Truncate(time.Second)
+		e.Received = now
 	}
+	e.Received = e.Received.Truncate(time.Second) // as the spool keeps it
 	e.EightBit = r.eight
 	e.From, e.Subject, e.MsgID = r.section.from, r.section.subject, r.section.messageID
 	e.Prefix = r.prefix(id)

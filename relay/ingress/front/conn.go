@@ -72,6 +72,7 @@ type Conn struct {
 	mode  mode
 	verb  string // of the command that is being answered; "." for content
 	hello bool   // an EHLO is wanted first: TLS has just begun
+	basic bool   // the client said HELO, not EHLO
 	mail  bool   // MAIL was accepted
 	rcpts int    // RCPTs accepted
 	body  *Body  // of the current transaction, from DATA or the first BDAT on
@@ -397,6 +398,9 @@ func (c *Conn) TLS() *tls.ConnectionState { return c.tls }
 
 // Limits are those of this connection.
 func (c *Conn) Limits() *Limits { return &c.set.Limits }
+
+// Basic reports that the client greeted with HELO and knows no extensions.
+func (c *Conn) Basic() bool { return c.basic }
 
 // Vouched reports that the client may relay: by its network, or because Vouch
 // was called.

@@ -142,6 +142,9 @@ func (c *Conn) settle(code string, line []byte) {
 		switch c.verb {
 		case "EHLO", "HELO", "LHLO", "RSET":
 			c.hello, c.mail, c.rcpts = false, false, 0
+			if c.verb != "RSET" {
+				c.basic = c.verb == "HELO"
+			}
 		case "MAIL":
 			c.mail = true
 		case "RCPT":

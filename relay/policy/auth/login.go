@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -14,15 +15,13 @@ import (
 // and slow enough to make guessing dull.
 const failAfter = time.Second
 
-// errLogin is the one answer to a login that fails (RFC 4954 section 6).
-func errLogin() error {
-	return smtp.Errorf(535, smtp.Status{5, 7, 8}, "Authentication credentials invalid")
-}
+// ErrLogin is every login that fails. It does not say why, since what it says
+// the client hears.
+var ErrLogin = errors.New("login failed")
 
 // Plain checks a name and password, as PLAIN and LOGIN bring them, and gives
-// the account. client is the peer's address. Its errors are *smtp.Error: 535
-// for any login that fails, 454 when there is too much hashing to do, or
-// the context's.
+// the account. client is the peer's address. Its errors are ErrLogin, an
+// *smtp.Error 454 when there is too much hashing to do, or the context's.
 func (d *Directory) Plain(ctx context.Context, client net.Addr, user, password string) (string, error) {
 	start := time.Now()
 	s := d.current()
@@ -72,7 +71,7 @@ func fail(ctx context.Context, start time.Time) error {
 	case <-t.C:
 	case <-ctx.Done():
 	}
-	return errLogin()
+	return ErrLogin
 }
 
 // ScramSHA256 gives the keys for user. For an unknown user they are made up:
@@ -94,8 +93,8 @@ func (d *Directory) ScramSHA256(user string) (keys mail.ScramKeys, known bool, e
 }
 
 // ScramDone is told how an exchange that began with ScramSHA256 ended, by the
-// client's proof. Its error is nil if the login stands, else what Plain would
-// say: also where the client is held off, right proof or not.
+// client's proof. Its error is nil if the login stands, else ErrLogin: also
+// where the client is held off, right proof or not.
 func (d *Directory) ScramDone(ctx context.Context, client net.Addr, user string, good bool) (account string, err error) {
 	start := time.Now()
 	name := userName(user)

@@ -25,7 +25,11 @@ func from(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 4
 
 var here = from("192.0.2.1")
 
+// code is what a client would hear.
 func code(err error) int {
+	if errors.Is(err, ErrLogin) {
+		return 535
+	}
 	if e, ok := errors.AsType[*smtp.Error](err); ok {
 		return e.Reply.Code
 	}
