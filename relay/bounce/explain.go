@@ -42,7 +42,7 @@ var meaning = map[[2]uint16]words{
 	{4, 3}: {"It could not be found out which mail server serves this address.", tryLater},
 	{4, 4}: {"No mail server could be found for the part of the address behind the @.", checkAddress},
 	{4, 6}: {"Your message went round in a circle between mail servers.", askHelp},
-	{4, 7}: {"Your message was tried again and again until its time ran out.", tryLater},
+	{4, 7}: {"We tried to deliver your message again and again until its time ran out.", tryLater},
 
 	{6, 3}: {"The recipient's mail server cannot take a message with this kind of content.", "Please send it in a simpler form, for example as plain text or as an attachment."},
 	{6, 7}: {"The recipient's mail server cannot take addresses with letters beyond a to z.", "Please use another address for yourself or the recipient, if there is one."},

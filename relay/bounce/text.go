@@ -37,10 +37,10 @@ func (n *notice) text(back *returned) []byte {
 	}
 	w.paragraph("", "This is about your message:")
 	if s := readable(n.env.Subject); s != "" {
-		w.line("    Subject:  " + s)
+		w.line("    Subject:   " + s)
 	}
-	w.line("    Accepted: " + n.env.Received.UTC().Format(humanDate))
-	w.line("    Number:   " + n.original.String())
+	w.line("    Accepted:  " + n.env.Received.UTC().Format(humanDate))
+	w.line("    Reference: " + n.original.String())
 	w.blank()
 	w.paragraph("", n.closing(back))
 	return bytes.TrimSuffix(w.b, []byte("\r\n"))
