@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,7 +64,7 @@ func bothFamilies(v6, v4 found) found {
 	a4, _ := v4.records.([]netip.Addr)
 	switch {
 	case v6.err == nil && v4.err == nil:
-		v6.records = append(a6, a4...)
+		v6.records = slices.Clip(slices.Concat(a6, a4))
 		v6.octets += v4.octets
 		v6.ttl = min(v6.ttl, v4.ttl)
 		v6.secure = v6.secure && v4.secure

@@ -77,3 +77,30 @@ func TestAliases(t *testing.T) {
 		}
 	})
 }
+
+// What a caller appends to an answer must not reach another caller.
+func TestAnswersHaveNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newRig(t, nil)
+		if err := c.server.SetZone(`
+x.test. MX 1 a.test.
+x.test. MX 2 b.test.
+x.test. MX 3 c.test.
+x.test. TXT "a"
+x.test. TXT "b"
+x.test. TXT "c"
+x.test. A 192.0.2.1
+x.test. A 192.0.2.2
+x.test. A 192.0.2.3`); err != nil {
+			t.Fatal(err)
+		}
+		mx, _ := c.LookupMX(t.Context(), "x.test")
+		txt, _ := c.LookupTXT(t.Context(), "x.test")
+		a, _ := c.LookupAddrs(t.Context(), "x.test")
+		for _, n := range [][2]int{{len(mx.Records), cap(mx.Records)}, {len(txt.Records), cap(txt.Records)}, {len(a.Records), cap(a.Records)}} {
+			if n != [2]int{3, 3} {
+				t.Errorf("length and capacity %v", n)
+			}
+		}
+	})
+}

@@ -32,14 +32,15 @@ type known struct {
 // past its time is not found, and goes when its place is wanted.
 type routes struct {
 	seed  maphash.Seed
+	most  int // in each part
 	parts [parts]struct {
 		mu sync.RWMutex
 		by map[smtp.Domain]*known
 	}
 }
 
-func newRoutes() *routes {
-	s := &routes{seed: maphash.MakeSeed()}
+func newRoutes(most int) *routes {
+	s := &routes{seed: maphash.MakeSeed(), most: most / parts}
 	for i := range s.parts {
 		s.parts[i].by = map[smtp.Domain]*known{}
 	}
@@ -68,7 +69,7 @@ func (s *routes) put(d smtp.Domain, r mail.Route, o *mail.Outcome, until time.Ti
 	p := &s.parts[maphash.String(s.seed, string(d))%parts]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, there := p.by[d]; !there && len(p.by) >= maxRoutes/parts {
+	if _, there := p.by[d]; !there && len(p.by) >= s.most {
 		forget(p.by, now)
 	}
 	p.by[d] = &known{route: r, outcome: o, until: until}

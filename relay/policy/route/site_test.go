@@ -108,17 +108,23 @@ func TestIsPublic(t *testing.T) {
 }
 
 func TestMemoryOfRoutesIsBounded(t *testing.T) {
-	s := newRoutes()
+	const most = 1600
+	s := newRoutes(most)
 	later := time.Now().Add(time.Hour)
-	for i := range 2 * maxRoutes {
+	s.put("busy.test", mail.Route{}, nil, later)
+	for i := range 10 * most {
 		s.put(smtp.Domain(fmt.Sprintf("d%d.test", i)), mail.Route{}, nil, later)
+		s.find("busy.test", time.Now())
 	}
 	n := 0
 	for i := range s.parts {
 		n += len(s.parts[i].by)
 	}
-	if n > maxRoutes || n < maxRoutes*9/10 {
-		t.Errorf("%d routes in memory, want up to %d", n, maxRoutes)
+	if n > most || n < most*9/10 {
+		t.Errorf("%d routes in memory, want up to %d", n, most)
+	}
+	if s.find("busy.test", time.Now()) == nil {
+		t.Error("a route in constant use was forgotten")
 	}
 }
 

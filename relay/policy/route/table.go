@@ -50,7 +50,7 @@ func newTable(cfg Config) *table {
 		port:     cmp.Or(cfg.Port, smtpPort),
 		private:  cfg.PrivateDestinations,
 		source:   cfg.Source,
-		routes:   newRoutes(),
+		routes:   newRoutes(maxRoutes),
 	}
 	t.source.Name = cmp.Or(t.source.Name, "default")
 	t.here = t.planOf(Rule{Kind: mail.Local})
