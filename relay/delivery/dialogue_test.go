@@ -80,7 +80,6 @@ type story struct {
 	want     []string
 	pki      *pki
 
-	mu  sync.Mutex
 	got []string
 }
 

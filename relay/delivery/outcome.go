@@ -39,6 +39,7 @@ var (
 	errServed  = errors.New("the connection ended before this message began")
 	errStopped = errors.New("the relay is stopping")
 	errOurs    = errors.New("cannot read the stored message")
+	errExtra   = fmt.Errorf("%w: more replies than commands", client.ErrProtocol)
 )
 
 // judge makes an Outcome of a finding. It is the only place that does, so that

@@ -157,6 +157,9 @@ func (s *session) mayRide(p *piece) bool {
 // replies before (RFC 2033 section 4.2).
 func (s *session) send(p *piece, riding bool) error {
 	k := s.k
+	if !riding && k.Unread() {
+		return errExtra
+	}
 	k.used++
 	p.rset = p.rset || k.dirty
 	k.dirty = false
@@ -252,6 +255,10 @@ func (s *session) carry(p *piece) (ahead *piece) {
 	}
 	k.Limit = time.Time{}
 	if !p.bodySent {
+		if k.Unread() {
+			s.lose(p, nil, finding{command: cmdData, err: errExtra})
+			return nil
+		}
 		if err := s.sendBody(p); err != nil {
 			s.lostInBody(p, nil, err)
 			return nil
@@ -306,6 +313,10 @@ func (s *session) conclude(p, ahead *piece) *piece {
 				return nil
 			}
 			reply = r.Words()
+			if last := !k.key.lmtp || n == len(p.ok)-1; last && ahead == nil && k.Unread() && !s.closing() {
+				s.lose(p, nil, finding{command: command, err: errExtra, sent: true})
+				return nil
+			}
 		}
 		s.settleTimed(p, i, judge(&k.place, finding{command: command, reply: reply}))
 	}
@@ -313,7 +324,7 @@ func (s *session) conclude(p, ahead *piece) *piece {
 	s.settleLater(p, reply.Positive())
 	s.finish(p)
 	switch {
-	case reply.Code == 421 || reply.Code/100 == 3:
+	case s.lost || reply.Code == 421 || reply.Code/100 == 3:
 		s.lose(nil, ahead, finding{})
 		return nil
 	case reply.Positive():
@@ -325,6 +336,19 @@ func (s *session) conclude(p, ahead *piece) *piece {
 		ahead.start = time.Now()
 	}
 	return ahead
+}
+
+// closing reads a reply that nobody asked for and reports whether it is the 421
+// of a host that closes the connection. Anything else means that replies and
+// commands no longer correspond, so that the reply to a message may be that to
+// an earlier command: then the message must not count as sent.
+func (s *session) closing() bool {
+	r, err := s.k.Late(s.cfg.Timeouts.Reset)
+	if err != nil || r.Code != 421 {
+		return false
+	}
+	s.lost = true
+	return true
 }
 
 // settleLater deals with recipients beyond the host's limit: the next

@@ -10,10 +10,12 @@ import (
 type bodyState struct {
 	dots      bool // DATA: stuff dots
 	lineStart bool // the last octet was an LF, or there was none
+	cr        bool // the last octet was a CR
+	whole     bool // the last two octets were CRLF, or there were none
 }
 
 // BeginBody starts a body: after a 354 with dots, after Bdat without.
-func (c *Conn) BeginBody(dots bool) { c.body = bodyState{dots: dots, lineStart: true} }
+func (c *Conn) BeginBody(dots bool) { c.body = bodyState{dots: dots, lineStart: true, whole: true} }
 
 // Body sends octets of a body. They are canonical text, each line ended by
 // CRLF; with dots a line's first dot is doubled (RFC 5321 section 4.5.2). It is
@@ -32,7 +34,10 @@ func (c *Conn) Body(p []byte) error {
 	if c.body.lineStart && p[0] == '.' {
 		c.out = append(c.out, '.')
 	}
-	c.body.lineStart = p[len(p)-1] == '\n'
+	last := len(p) - 1
+	c.body.lineStart = p[last] == '\n'
+	c.body.whole = c.body.lineStart && (last > 0 && p[last-1] == '\r' || last == 0 && c.body.cr)
+	c.body.cr = p[last] == '\r'
 	for {
 		i := bytes.Index(p, []byte("\n."))
 		if i < 0 {
@@ -52,7 +57,7 @@ func (c *Conn) EndBody() {
 	if !c.body.dots {
 		return
 	}
-	if !c.body.lineStart {
+	if !c.body.whole {
 		c.out = append(c.out, '\r', '\n')
 	}
 	c.out = append(c.out, ".\r\n"...)
