@@ -1,0 +1,158 @@
+package relay
+
+import (
+	"context"
+	cryptorand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tenma/dnscache"
+	"tenma/metrics"
+	"tenma/relay/admin"
+	"tenma/relay/bounce"
+	"tenma/relay/config"
+	"tenma/relay/delivery"
+	"tenma/relay/ingress"
+	"tenma/relay/intake"
+	"tenma/relay/mailbox"
+	"tenma/relay/maillog"
+	"tenma/relay/policy/auth"
+	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/route"
+	"tenma/relay/queue"
+)
+
+// New joins the stages. It opens the spool and the mail log, so a failed New
+// must not be followed by another on the same data before the process ends;
+// it starts no goroutine and opens no socket.
+func New(o Options) (*Relay, error) {
+	c := o.Config
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.Random == nil {
+		o.Random = cryptorand.Reader
+	}
+	if o.Seed == 0 {
+		var b [8]byte
+		if _, err := io.ReadFull(o.Random, b[:]); err != nil {
+			return nil, fmt.Errorf("random seed: %w", err)
+		}
+		o.Seed = binary.LittleEndian.Uint64(b[:])
+	}
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	r := &Relay{log: o.Log, started: time.Now()}
+	m := metrics.New(o.Registry)
+	build := []func(o Options, m *metrics.Set) error{r.newAdvisers, r.newStores, r.newStages, r.newDoors}
+	for _, b := range build {
+		if err := b(o, m); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// newAdvisers makes what answers questions: DNS, routes, people, keys.
+func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
+	c := o.Config
+	dns := c.DNS
+	if o.DialDNS != nil {
+		dns.Dial = o.DialDNS
+	}
+	if r.dns, err = dnscache.New(dns, dnscache.Deps{Metrics: m.DNS, Log: o.Log}); err != nil {
+		return fmt.Errorf("dns: %w", err)
+	}
+	r.router = route.New(c.Route, r.dns)
+	if r.people, err = auth.Open(c.Auth); err != nil {
+		return fmt.Errorf("accounts: %w", err)
+	}
+	if r.signer, err = dkim.New(c.DKIM); err != nil {
+		return fmt.Errorf("dkim: %w", err)
+	}
+	return nil
+}
+
+// newStores opens what is on disk. The spool calls the log's Flush before a
+// removal becomes durable: promise 5.
+func (r *Relay) newStores(o Options, m *metrics.Set) (err error) {
+	c := o.Config
+	events := c.MailLog
+	events.Log, events.Metrics, events.FS = o.Log, m.Maillog, o.FS
+	if r.maillog, err = maillog.New(events); err != nil {
+		return fmt.Errorf("mail log: %w", err)
+	}
+	if r.spool, err = o.OpenSpool(c.Spool, r.maillog.Flush, m.Spool, o.Log); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	boxes := c.Mailbox
+	boxes.Log = o.Log
+	r.mailbox = mailbox.New(boxes, mailbox.Deps{Resolver: r.people, FS: o.FS, Metrics: m.Mailbox})
+	return nil
+}
+
+// newStages makes what moves mail, from the far end to the near.
+func (r *Relay) newStages(o Options, m *metrics.Set) error {
+	c := o.Config
+	r.delivery = delivery.New(c.Delivery, delivery.Deps{
+		Resolver: resolver{r.dns}, Dialer: o.Dialer, Metrics: m.Delivery, Log: o.Log, Seed: o.Seed,
+	})
+	r.composer = bounce.New(bounce.Config{Hostname: c.Hostname}, bounce.Deps{Stager: r.spool, Metrics: m.Bounce, Log: o.Log})
+	r.queue = queue.New(c.Queue, queue.Deps{
+		Spool: r.spool, Router: r.router, Remote: r.delivery.Deliver, Local: r.mailbox.Deliver, Signer: r.signer,
+		Returner: r.composer, Record: r.maillog, Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
+	})
+	r.intake = intake.New(c.Intake, intake.Deps{Spool: r.spool, Record: r.maillog, Metrics: m.Intake, Log: o.Log, Random: o.Random})
+	return nil
+}
+
+// newDoors makes what listens.
+func (r *Relay) newDoors(o Options, m *metrics.Set) error {
+	c := o.Config
+	if o.TLS == nil && usesTLS(c) {
+		pair, err := config.OpenCertificates(c.TLS, c.Hostname, o.Log)
+		if err != nil {
+			return fmt.Errorf("certificate: %w", err)
+		}
+		o.TLS = pair.Server()
+	}
+	r.ingress = ingress.New(c.Ingress, ingress.Deps{
+		Intake: r.intake, Directory: r.people, Auth: r.people, Record: r.maillog, TLS: o.TLS,
+		Metrics: m.Ingress, Log: o.Log, Listen: o.Listen,
+	})
+	r.admin = admin.New(c.Admin, admin.Deps{
+		Queue: r.queue, Health: r.Health, Ready: r.Ready, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
+		Log: o.Log, Listen: o.Listen,
+	})
+	return nil
+}
+
+func usesTLS(c *config.Config) bool {
+	return slices.ContainsFunc(c.Ingress.Listeners, func(l ingress.Listener) bool { return l.TLS != ingress.TLSOff }) ||
+		slices.ContainsFunc(c.Admin.Listeners, func(l admin.Listener) bool { return l.TLS })
+}
+
+// resolver gives delivery the addresses of hosts without the types of dnscache.
+type resolver struct{ dns *dnscache.Cache }
+
+func (r resolver) LookupAddrs(ctx context.Context, host string) ([]netip.Addr, error) {
+	a, err := r.dns.LookupAddrs(ctx, host)
+	return a.Records, err
+}
+
+func (r resolver) IsNotFound(err error) bool {
+	return errors.Is(err, dnscache.ErrNotFound) || errors.Is(err, dnscache.ErrNoData)
+}

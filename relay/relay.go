@@ -1,0 +1,210 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tenma/dnscache"
+	"tenma/metrics"
+	"tenma/relay/admin"
+	"tenma/relay/bounce"
+	"tenma/relay/config"
+	"tenma/relay/delivery"
+	"tenma/relay/ingress"
+	"tenma/relay/intake"
+	"tenma/relay/mailbox"
+	"tenma/relay/maillog"
+	"tenma/relay/policy/auth"
+	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/route"
+	"tenma/relay/queue"
+	"tenma/spool"
+)
+
+// Engine is a spool engine with an end: Close comes after Run has returned.
+type Engine interface {
+	spool.Engine
+	Close() error
+}
+
+// Options say what a Relay is made of. Config and OpenSpool are needed; the
+// rest is the world outside, which tests replace.
+type Options struct {
+	Config *config.Config
+	// OpenSpool opens the engine. beforeSettle is to be called before
+	// settlements become durable (promise 5).
+	OpenSpool func(c config.Spool, beforeSettle func() error, m *metrics.Spool, log *slog.Logger) (Engine, error)
+	TLS       *tls.Config // of the listeners; nil: the configured certificate
+	Log       *slog.Logger
+	Version   string
+
+	FS       vfs.FS                                                               // of mail log and mailboxes; nil: the machine's
+	Registry *prometheus.Registry                                                 // nil: a new one
+	Listen   func(network, address string) (net.Listener, error)                  // nil: net.Listen
+	Dialer   delivery.Dialer                                                      // nil: the system's
+	DialDNS  func(ctx context.Context, network, address string) (net.Conn, error) // nil: the system's
+	Random   io.Reader                                                            // of ids; nil: crypto/rand
+	Seed     uint64                                                               // of jitter and order; 0: from Random
+}
+
+// Relay is the whole, joined. Make one with New, call Listen and then Run once.
+type Relay struct {
+	log     *slog.Logger
+	started time.Time
+
+	dns      *dnscache.Cache
+	router   *route.Adviser
+	people   *auth.Directory
+	signer   *dkim.Signer
+	maillog  *maillog.Log
+	spool    Engine
+	mailbox  *mailbox.Store
+	delivery *delivery.Client
+	composer *bounce.Composer
+	queue    *queue.Queue
+	intake   *intake.Server
+	ingress  *ingress.Server
+	admin    *admin.Server
+
+	mu    sync.Mutex
+	ready bool // guarded by mu: between start and stop
+}
+
+// Queue gives the operator's view of the queue.
+func (r *Relay) Queue() *queue.Queue { return r.queue }
+
+// FlushLog returns when every event so far is in the mail log.
+func (r *Relay) FlushLog() error { return r.maillog.Flush() }
+
+// Listen opens the listeners, so that a port in use is an error before
+// anything runs.
+func (r *Relay) Listen() error {
+	if err := r.ingress.Listen(); err != nil {
+		return err
+	}
+	return r.admin.Listen()
+}
+
+// Addrs are the addresses that Listen opened, by protocol.
+func (r *Relay) Addrs() (smtp, http []net.Addr) { return r.ingress.Addrs(), r.admin.Addrs() }
+
+// part is something with a Run.
+type part struct {
+	name string
+	run  func(context.Context) error
+}
+
+// Run works until ctx is cancelled, or until a part fails; that is its error.
+// Parts start with the consumers and stop in the order in which mail moves, so
+// that nobody hands anything to one that has stopped: what ingress has accepted
+// is in the spool, what delivery has sent is settled.
+func (r *Relay) Run(ctx context.Context) error {
+	byMail := []part{ // the order in which they stop
+		{"ingress", r.ingress.Run},
+		{"queue", r.queue.Run},
+		{"delivery", r.delivery.Run},
+		{"dns", r.dns.Run},
+		{"admin", r.admin.Run},
+		{"spool", r.spool.Run},
+		{"mail log", r.maillog.Run},
+	}
+	failed := make(chan error, len(byMail))
+	stop := make([]func(), len(byMail))
+	for i := len(byMail) - 1; i >= 0; i-- {
+		p := byMail[i]
+		own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		ended := make(chan struct{})
+		stop[i] = func() { cancel(); <-ended }
+		go func() {
+			defer close(ended)
+			if err := p.run(own); err != nil {
+				failed <- fmt.Errorf("%s: %w", p.name, err)
+			} else if own.Err() == nil {
+				failed <- fmt.Errorf("%s ended by itself", p.name)
+			}
+		}()
+	}
+	r.setReady(true)
+	var errs []error
+	select {
+	case <-ctx.Done():
+		r.log.Info("draining", "reason", context.Cause(ctx))
+	case err := <-failed:
+		r.log.Error("a part of the relay failed; stopping", "error", err)
+		errs = append(errs, err)
+	}
+	r.setReady(false)
+	for i, p := range byMail {
+		stop[i]()
+		r.log.Debug("stopped", "part", p.name)
+	}
+	close(failed)
+	for err := range failed {
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, r.close())...)
+}
+
+// close ends what has no Run of its own to end it.
+func (r *Relay) close() error {
+	if r.spool.Health() != nil && errors.Is(r.spool.Health(), spool.ErrSick) {
+		// A sick store is left as it is: closing would write (spool/doc.go).
+		return r.maillog.Close()
+	}
+	return errors.Join(r.spool.Close(), r.maillog.Close())
+}
+
+func (r *Relay) setReady(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ready = on
+}
+
+// Health is nil while the relay can keep its promises: storage works.
+func (r *Relay) Health() error {
+	if err := r.spool.Health(); errors.Is(err, spool.ErrSick) {
+		return err
+	}
+	return nil
+}
+
+// Ready is nil while mail is taken.
+func (r *Relay) Ready() error {
+	r.mu.Lock()
+	ready := r.ready
+	r.mu.Unlock()
+	if !ready {
+		return errors.New("not running")
+	}
+	return r.spool.Health()
+}
+
+// Reload puts a new configuration in force. What cannot change while running
+// (listeners, data directory, spool) keeps its old value, which is logged.
+func (r *Relay) Reload(c *config.Config) error {
+	if err := r.signer.Apply(c.DKIM); err != nil {
+		return fmt.Errorf("dkim: %w", err)
+	}
+	if err := r.people.Apply(c.Auth); err != nil {
+		return fmt.Errorf("accounts: %w", err)
+	}
+	if err := r.dns.Apply(c.DNS); err != nil {
+		return fmt.Errorf("dns: %w", err)
+	}
+	r.router.Apply(c.Route)
+	r.delivery.Apply(c.Delivery)
+	r.queue.Apply(c.Queue)
+	r.intake.Apply(c.Intake)
+	r.ingress.Apply(c.Ingress)
+	return nil
+}
