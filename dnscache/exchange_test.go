@@ -361,6 +361,7 @@ func TestTwoFamilies(t *testing.T) {
 		{"A silent", silent, ok, "a.example.test", v6, nil, halfAnswerLife, true},
 		{"both fail", fails, silent, "a.example.test", nil, ErrTemporary, 5 * time.Second, false},
 		{"A fails, no AAAA", fails, ok, "b.example.test", nil, ErrTemporary, 5 * time.Second, false},
+		{"AAAA fails, no A", ok, fails, "example.test", nil, ErrTemporary, 5 * time.Second, false},
 		{"neither", ok, ok, "example.test", nil, ErrNoData, 60 * time.Second, true},
 		{"no such name", ok, ok, "no.example.test", nil, ErrNotFound, 60 * time.Second, true},
 	} {

@@ -192,8 +192,9 @@ func (c *Cache) lead(ctx context.Context, h *shard, k key, f *flight, old *entry
 }
 
 // newEntry makes what is kept of a result: its time to live within the limits.
+// That of records is below maxTTL since chase.
 func (s *settings) newEntry(k key, res found, now time.Time) *entry {
-	life := min(max(res.ttl, s.minTTL), s.maxTTL)
+	life := max(res.ttl, s.minTTL)
 	switch {
 	case res.err == nil:
 	case errors.Is(res.err, ErrTemporary):
