@@ -136,6 +136,11 @@ func TestAuthOddities(t *testing.T) {
 		c.ask("AUTH LOGIN", "334")
 		c.ask("QUIT!", "501 5.5.2") // an answer, no command
 		c.ask("AUTH PLAIN "+b64("\x00busy\x00x"), "454 4.7.0 try later")
+		c = w.secure(stranger)
+		long := b64("\x00ann\x00" + strings.Repeat("x", 8000)) // RFC 4954 section 4: up to 12,288
+		c.ask("AUTH PLAIN "+long, "535")
+		c.ask("AUTH PLAIN", "334")
+		c.ask(long, "535")
 		c.ask("AUTH PLAIN", "334")
 		c.raw(strings.Repeat("A", 13000) + "\r\n")
 		c.want("500 5.5.2")
