@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -48,24 +49,24 @@ func (x *serveCommand) Run(ctx context.Context, c *console) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	return x.serve(ctx, c, cfg, r, log, signals)
+	smtp, http := r.Addrs()
+	greet(c.out, cfg, smtp, http)
+	return x.serve(ctx, r, log, signals)
 }
 
-// process is what serve needs of an assembled relay.
+// process is what serve needs of an assembled relay that listens.
 type process interface {
 	Run(ctx context.Context) error
 	Reload(cfg *config.Config) error
-	Ready() <-chan struct{} // closed once everything listens
-	Addrs() map[string]net.Addr
+	Addrs() (smtp, http []net.Addr)
 }
 
 // serve runs r and obeys signals.
-func (x *serveCommand) serve(ctx context.Context, c *console, cfg *config.Config, r process, log *slog.Logger, signals <-chan os.Signal) error {
+func (x *serveCommand) serve(ctx context.Context, r process, log *slog.Logger, signals <-chan os.Signal) error {
 	ctx, drain := context.WithCancel(ctx)
 	defer drain()
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	ready := r.Ready()
 	for {
 		select {
 		case err := <-done:
@@ -73,9 +74,6 @@ func (x *serveCommand) serve(ctx context.Context, c *console, cfg *config.Config
 				log.Info("stopped")
 			}
 			return err
-		case <-ready:
-			ready = nil
-			greet(c.out, cfg, r.Addrs())
 		case s := <-signals:
 			switch {
 			case s == syscall.SIGHUP:
@@ -135,29 +133,25 @@ func logger(w io.Writer, l config.Log) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// greet tells a newcomer what runs and how to use it. addrs gives the address
-// that each configured one became.
-func greet(w io.Writer, cfg *config.Config, addrs map[string]net.Addr) {
-	at := func(configured string) string {
-		if a := addrs[configured]; a != nil {
-			return a.String()
-		}
-		return configured
-	}
+// greet tells a newcomer what runs and how to use it. The addresses are those
+// that the configured ones became, in their order.
+func greet(w io.Writer, cfg *config.Config, smtp, http []net.Addr) {
 	fmt.Fprintf(w, "tenma %s relays mail as %s\n\n", version(), cfg.Hostname)
-	for _, l := range cfg.Ingress.Listeners {
-		fmt.Fprintf(w, "  %-5s %-22s %s\n", protocol(l), at(l.Address), manners(l))
+	to := "" // through which someone on this machine can send without a login
+	for i, l := range cfg.Ingress.Listeners {
+		fmt.Fprintf(w, "  %-5s %-22s %s\n", protocol(l), smtp[i], manners(l))
+		if to == "" && open(l) {
+			to = reachable(smtp[i].String())
+		}
 	}
-	for _, l := range cfg.Admin.Listeners {
+	for i, l := range cfg.Admin.Listeners {
 		scheme := map[bool]string{false: "http", true: "https"}[l.TLS]
-		fmt.Fprintf(w, "  %-5s %-22s %s://%s/  metrics, health, API\n", "http", at(l.Address), scheme, reachable(at(l.Address)))
+		fmt.Fprintf(w, "  %-5s %-22s %s://%s/  metrics, health, API\n", "http", http[i], scheme, reachable(http[i].String()))
 	}
 	fmt.Fprintf(w, "\n  data in %s\n  admin token in %s\n", cfg.DataDir, cfg.Admin.TokenPath)
-	first := opener(cfg)
-	if first == nil {
+	if to == "" {
 		return
 	}
-	to := reachable(at(first.Address))
 	from := "me@" + cfg.Hostname
 	fmt.Fprintf(w, `
 Send a first message (put your own address for you@example.com):
@@ -219,18 +213,10 @@ func manners(l ingress.Listener) string {
 	return strings.Join(parts, ", ")
 }
 
-// opener is the listener through which someone on this machine can send
-// without a login, nil if there is none.
-func opener(cfg *config.Config) *ingress.Listener {
-	for i, l := range cfg.Ingress.Listeners {
-		if l.LMTP || l.TLS == ingress.TLSImplicit || l.Auth == ingress.AuthMust {
-			continue
-		}
-		for _, p := range l.RelayFrom {
-			if p.Contains(netip.MustParseAddr("127.0.0.1")) {
-				return &cfg.Ingress.Listeners[i]
-			}
-		}
+// open reports that this machine may send through l without a login.
+func open(l ingress.Listener) bool {
+	if l.LMTP || l.TLS == ingress.TLSImplicit || l.Auth == ingress.AuthMust || len(l.ProxyFrom) > 0 {
+		return false
 	}
-	return nil
+	return slices.ContainsFunc(l.RelayFrom, func(p netip.Prefix) bool { return p.Contains(netip.AddrFrom4([4]byte{127, 0, 0, 1})) })
 }

@@ -91,8 +91,8 @@ func (s *Server) verb(r *http.Request, name string, act func(context.Context, qu
 		return nil, err
 	}
 	n, err := act(r.Context(), f)
-	if n > 0 || err == nil {
-		s.deps.Log.Info("queue "+name+" by operator", "messages", n, "selection", sel, "client", r.RemoteAddr, "err", err)
+	if n > 0 || err == nil { // who did what to whose mail; a failure is logged as one besides
+		s.deps.Log.Info("queue "+name+" by operator", "messages", n, "selection", sel.String(), "client", r.RemoteAddr)
 	}
 	return Touched{n}, err
 }

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"tenma/relay/mail"
@@ -77,6 +79,19 @@ type Selection struct {
 	Campaign  string   `json:"campaign,omitempty"`
 	OlderThan string   `json:"older_than,omitempty" doc:"duration such as 90m or 72h"`
 	All       bool     `json:"all,omitempty" doc:"every message"`
+}
+
+// String is the selection's JSON, for the log; long lists of ids are cut.
+func (s Selection) String() string {
+	const most = 10
+	if n := len(s.IDs); n > most {
+		s.IDs = append(s.IDs[:most:most], fmt.Sprintf("and %d more", n-most))
+	}
+	text, err := json.Marshal(s)
+	if err != nil { // cannot be: it holds nothing but text
+		return err.Error()
+	}
+	return string(text)
 }
 
 // Touched tells how many messages a verb changed.

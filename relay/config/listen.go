@@ -16,11 +16,17 @@ import (
 func (r *reader) listeners(s *section, c *Config) {
 	l := &listenReader{reader: r, c: c}
 	s.each("listen", l.one)
-	if !l.relays && len(c.Ingress.Listeners) > 0 && len(r.errs) == 0 {
-		r.warnf(place{}, "no listener lets anyone relay: none has relay_from, and none offers AUTH over TLS")
-	}
-	if len(l.taken) == 0 && len(r.errs) == 0 {
+	r.relays = l.relays
+}
+
+// useful tells what the listeners lack as a whole, once nothing else is wrong.
+func (r *reader) useful(c *Config) {
+	switch {
+	case len(r.errs) > 0:
+	case len(c.Ingress.Listeners)+len(c.Admin.Listeners) == 0:
 		r.errorf(place{}, "nothing listens: add a [[listen]] with protocol and address")
+	case len(c.Ingress.Listeners) > 0 && !r.relays:
+		r.warnf(place{}, "no listener lets anyone relay: none has relay_from, and none offers AUTH over TLS")
 	}
 }
 

@@ -37,6 +37,7 @@ type reader struct {
 	dataDir  string
 	errs     Errors
 	warnings []Warning
+	relays   bool                // some listener lets someone relay
 	schema   map[string][]string // section name -> keys that were asked for
 }
 

@@ -39,6 +39,7 @@ func (r *reader) config(root *table) *Config {
 	r.routes(s, c)
 	r.dkim(s, c)
 	s.close()
+	r.useful(c)
 	r.derive(c)
 	return c
 }

@@ -1,0 +1,269 @@
+//go:build interop
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-msgauth/dkim"
+
+	"tenma/bench/internet"
+	"tenma/dnscache/dnstest"
+)
+
+// TestInteropCorpus sends real messages with swaks, to several domains at once,
+// through the relay to Postfix's smtp-sink. Each must arrive as it was, behind
+// a trace header and two DKIM signatures that three foreign verifiers accept.
+func TestInteropCorpus(t *testing.T) {
+	c := newCorpusTest(t)
+	relay := startRelay(t, build(t), c.dir, c.smtp, c.conf)
+	files, err := filepath.Glob("../../relay/testdata/messages/*")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("messages: %d, %v", len(files), err)
+	}
+	for _, f := range files {
+		if filepath.Base(f) == "LICENSE" {
+			continue
+		}
+		t.Run(filepath.Base(f), func(t *testing.T) {
+			sent, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.swaks(t, f)
+			for _, d := range c.domains {
+				c.check(t, d, sent)
+			}
+		})
+	}
+	relay.term()
+}
+
+type corpusTest struct {
+	dir, smtp, conf, dns string
+	domains              []string
+	txt                  map[string]string // DKIM records by name
+}
+
+func newCorpusTest(t *testing.T) *corpusTest {
+	c := &corpusTest{dir: t.TempDir(), smtp: freePort(t, "127.0.0.1"), dns: "127.1.8.53:53", domains: []string{"one.test", "two.test", "three.test"}, txt: map[string]string{}}
+	var providers []internet.Provider
+	_, port, _ := net.SplitHostPort(freePort(t, "127.1.8.1"))
+	for i, d := range c.domains {
+		addr := fmt.Sprintf("127.1.8.%d", i+1)
+		providers = append(providers, internet.Provider{Domains: []string{d}, Hosts: []internet.Host{{Name: "mx." + d, Address: addr}}})
+		dump := filepath.Join(c.dir, d)
+		if err := os.Mkdir(dump, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		sink := exec.Command("smtp-sink", "-u", "root", "-d", dump+"/%s.", addr+":"+port, "100")
+		if err := sink.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { sink.Process.Kill(); sink.Wait() })
+	}
+	zone := internet.Zone(providers) + c.keys(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := dnstest.New(zone).ListenAndServe(ctx, c.dns); err != nil {
+			t.Errorf("dns: %v", err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-served })
+	c.conf = fmt.Sprintf(`[dns]
+servers = [%q]
+[delivery]
+port = %s
+private_destinations = true
+[[dkim]]
+domain = "src.test"
+selector = "rsa"
+key = %q
+[[dkim]]
+domain = "src.test"
+selector = "ed"
+key = %q
+`, c.dns, port, filepath.Join(c.dir, "rsa.pem"), filepath.Join(c.dir, "ed.pem"))
+	return c
+}
+
+// keys makes an RSA and an Ed25519 key and gives their DNS records.
+func (c *corpusTest) keys(t *testing.T) (zone string) {
+	r, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub, err := x509.MarshalPKIXPublicKey(r.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	edPub, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []struct {
+		selector, kind string
+		key            crypto.PrivateKey
+		public         []byte
+	}{{"rsa", "rsa", r, pub}, {"ed", "ed25519", ed, edPub}} {
+		der, err := x509.MarshalPKCS8PrivateKey(k.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+		if err := os.WriteFile(filepath.Join(c.dir, k.selector+".pem"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		name := k.selector + "._domainkey.src.test"
+		record := "v=DKIM1; k=" + k.kind + "; p=" + base64.StdEncoding.EncodeToString(k.public)
+		c.txt[name] = record
+		zone += name + ". 300 IN TXT"
+		for len(record) > 0 {
+			n := min(len(record), 250) // RFC 1035 section 3.3.14: strings of at most 255
+			zone += fmt.Sprintf(" %q", record[:n])
+			record = record[n:]
+		}
+		zone += "\n"
+	}
+	return zone
+}
+
+func (c *corpusTest) swaks(t *testing.T, file string) {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(c.smtp)
+	to := "b@" + strings.Join(c.domains, ",b@")
+	out, err := exec.Command("swaks", "--server", host, "--port", port, "--from", "a@src.test", "--to", to, "--pipeline", "--data", "@"+file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("swaks: %v\n%s", err, out)
+	}
+}
+
+// check waits for the dump of a message at a domain's sink and judges it.
+func (c *corpusTest) check(t *testing.T, domain string, sent []byte) {
+	t.Helper()
+	dump := c.wait(t, filepath.Join(c.dir, domain))
+	_, message, ok := strings.Cut(dump, "by smtp-sink (smtp-sink)")
+	if !ok {
+		t.Fatalf("no dump of smtp-sink: %.300q", dump)
+	}
+	for range 2 { // the rest of smtp-sink's own Received field
+		_, message, _ = strings.Cut(message, "\n")
+	}
+	want := strings.ReplaceAll(string(sent), "\r\n", "\n")
+	if !strings.HasSuffix(want, "\n") {
+		want += "\n" // swaks ends the last line
+	}
+	message = strings.TrimSuffix(message, "\n") // smtp-sink's blank line between messages
+	prefix, ok := strings.CutSuffix(message, want)
+	if !ok {
+		t.Fatalf("%s: arrived changed:\n%.2000q\nwant the end to be\n%.1000q", domain, message, want)
+	}
+	if !strings.Contains(prefix, "Received: from ") || strings.Count(prefix, "DKIM-Signature:") != 2 {
+		t.Fatalf("%s: in front of the message stands %q", domain, prefix)
+	}
+	wire := strings.ReplaceAll(message, "\n", "\r\n")
+	c.verify(t, wire)
+}
+
+func (c *corpusTest) wait(t *testing.T, dir string) string {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		files, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			p := filepath.Join(dir, f.Name())
+			b, err := os.ReadFile(p)
+			if err == nil && bytes.HasSuffix(b, []byte("\n\n")) {
+				if err := os.Remove(p); err != nil {
+					t.Fatal(err)
+				}
+				return string(b)
+			}
+		}
+	}
+	t.Fatalf("nothing arrived in %s", dir)
+	return ""
+}
+
+const pythonVerify = `
+import sys, json, dkim
+txt = json.loads(sys.argv[1])
+msg = sys.stdin.buffer.read()
+d = dkim.DKIM(msg)
+for i in range(2):
+    if not d.verify(idx=i, dnsfunc=lambda n, timeout=5: txt[n.decode().rstrip(".")].encode()):
+        sys.exit("signature %d does not verify" % i)
+`
+
+func (c *corpusTest) verify(t *testing.T, wire string) {
+	t.Helper()
+	lookup := func(name string) ([]string, error) {
+		if r, ok := c.txt[name]; ok {
+			return []string{r}, nil
+		}
+		return nil, fmt.Errorf("no record %s", name)
+	}
+	found, err := dkim.VerifyWithOptions(strings.NewReader(wire), &dkim.VerifyOptions{LookupTXT: lookup})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := 0
+	for _, v := range found {
+		if v.Domain != "src.test" {
+			continue // a signature that the message brought along
+		}
+		ours++
+		if v.Err != nil {
+			t.Errorf("go-msgauth: %v", v.Err)
+		}
+	}
+	if ours != 2 {
+		t.Errorf("go-msgauth saw %d signatures of ours", ours)
+	}
+	args := "{"
+	for n, r := range c.txt {
+		args += fmt.Sprintf("%q:%q,", n, r)
+	}
+	python := exec.Command("/usr/bin/python3", "-c", pythonVerify, strings.TrimSuffix(args, ",")+"}")
+	python.Stdin = strings.NewReader(wire)
+	if out, err := python.CombinedOutput(); err != nil {
+		t.Errorf("python3-dkim: %v\n%s", err, out)
+	}
+	c.opendkim(t, wire)
+}
+
+// opendkim runs opendkim-testmsg with our DNS as the only one, in a mount
+// namespace of its own since it asks what resolv.conf names.
+func (c *corpusTest) opendkim(t *testing.T, wire string) {
+	t.Helper()
+	conf := filepath.Join(c.dir, "resolv.conf")
+	host, _, _ := net.SplitHostPort(c.dns)
+	if err := os.WriteFile(conf, []byte("nameserver "+host+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("unshare", "-m", "sh", "-c", `mount --bind "$1" /etc/resolv.conf && exec opendkim-testmsg`, "sh", conf)
+	cmd.Stdin = strings.NewReader(wire)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("opendkim-testmsg: %v\n%s", err, out)
+	}
+}

@@ -1,0 +1,166 @@
+//go:build interop
+
+// Tests that run the finished binary beside foreign programs.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// build makes the binary.
+func build(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tenma")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// freePort gives a port of host that was free a moment ago.
+func freePort(t *testing.T, host string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// relayd is a running relay of the finished binary.
+type relayd struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	smtp string
+	conf string
+	out  *bytes.Buffer
+}
+
+// startRelay runs "serve" of bin on a configuration, behind wrap (strace, say),
+// and returns when it greets. extra is appended to the configuration, whose data
+// directory is dir.
+func startRelay(t *testing.T, bin, dir, smtp, extra string, wrap ...string) *relayd {
+	t.Helper()
+	conf := filepath.Join(dir, "tenma.toml")
+	text := fmt.Sprintf("hostname = \"relay.test\"\ndata_dir = %q\n[[listen]]\nprotocol = \"smtp\"\naddress = %q\ntls = \"off\"\nrelay_from = [\"127.0.0.0/8\"]\n%s", filepath.Join(dir, "data"), smtp, extra)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := append(wrap, bin, "serve", "-c", conf)
+	r := &relayd{t: t, cmd: exec.Command(args[0], args[1:]...), smtp: smtp, conf: conf, out: &bytes.Buffer{}}
+	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.kill() })
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		c, err := net.DialTimeout("tcp", smtp, time.Second)
+		if err == nil {
+			line, err := bufio.NewReader(c).ReadString('\n')
+			c.Close()
+			if err == nil && strings.HasPrefix(line, "220") {
+				return r
+			}
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the relay does not greet: %s", r.out)
+		case <-time.After(20 * time.Millisecond): // the process is outside any bubble
+		}
+	}
+}
+
+// kill ends the relay at once, as kill -9 does; with wrap, the whole group.
+func (r *relayd) kill() {
+	if r.cmd.ProcessState == nil {
+		syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
+		r.cmd.Wait()
+	}
+}
+
+// term drains it and fails the test unless it exits with 0.
+func (r *relayd) term() {
+	r.t.Helper()
+	syscall.Kill(-r.cmd.Process.Pid, syscall.SIGTERM)
+	if err := r.cmd.Wait(); err != nil {
+		r.t.Errorf("after SIGTERM: %v\n%s", err, r.out)
+	}
+}
+
+// conversation is a client that speaks SMTP a line at a time.
+type conversation struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func converse(addr string) (*conversation, error) {
+	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	c.SetDeadline(time.Now().Add(2 * time.Minute))
+	v := &conversation{c, bufio.NewReader(c)}
+	if _, err = v.reply(); err == nil {
+		_, err = v.ask("EHLO client.test\r\n")
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// reply reads one reply and gives its last line; 4yz and 5yz are errors.
+func (v *conversation) reply() (string, error) {
+	for {
+		line, err := v.in.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		if len(line) > 3 && line[3] == '-' {
+			continue
+		}
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" || line[0] > '3' {
+			return line, fmt.Errorf("refused: %s", line)
+		}
+		return line, nil
+	}
+}
+
+func (v *conversation) ask(text string) (string, error) {
+	if _, err := io.WriteString(v, text); err != nil {
+		return "", err
+	}
+	return v.reply()
+}
+
+// send hands in one message, pipelined, and gives the final reply.
+
+func (v *conversation) send(from, to, body string) (string, error) {
+	if _, err := fmt.Fprintf(v, "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", from, to); err != nil {
+		return "", err
+	}
+	for range 3 {
+		if _, err := v.reply(); err != nil {
+			return "", err
+		}
+	}
+	return v.ask(body + "\r\n.\r\n")
+}
