@@ -320,6 +320,17 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// One octet anywhere in a body that arrives in parts is enough.
+func TestEightBitInAnyPart(t *testing.T) {
+	for _, text := range []string{"A: \x80\r\n\r\n" + strings.Repeat("x", 100), "A: b\r\n\r\n" + strings.Repeat("x", 2*spool.MaxInline) + "\x80"} {
+		s, _, _ := rig(Config{})
+		e := envelope()
+		if _, err := s.Accept(t.Context(), e, pieces{text: text, size: 10}); err != nil || !e.EightBit {
+			t.Errorf("overlooked, %v", err)
+		}
+	}
+}
+
 func TestEightBitAtEachPlace(t *testing.T) {
 	for n := 1; n < 40; n++ {
 		for i := range n {

@@ -188,11 +188,10 @@ func (r *reception) draft() (*spool.Draft, error) {
 }
 
 // body gives the body in memory of its own, which goes to the spool: the
-// buffer itself if it is well filled and too large to be used again, else a
-// copy.
+// buffer itself if it is well filled and too large for release to keep it,
+// else a copy.
 func (r *reception) body() []byte {
 	if b := r.buf; cap(b) > scratchKeep && len(b) >= cap(b)/4*3 {
-		r.buf = nil
 		return b
 	}
 	return append(make([]byte, 0, len(r.buf)), r.buf...)

@@ -184,7 +184,7 @@ func TestResolveIsBounded(t *testing.T) {
 	c := config(t)
 	for i := range 200 {
 		a := Alias{Address: addr(t, fmt.Sprintf("l%d@example.test", i))}
-		for j := range 50 {
+		for j := range 100 {
 			a.To = append(a.To, addr(t, fmt.Sprintf("x%d.%d@foreign.test", i, j)))
 		}
 		a.To = append(a.To, addr(t, fmt.Sprintf("l%d@example.test", i+1)))

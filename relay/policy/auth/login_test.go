@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -330,6 +331,25 @@ func TestUnknownUsersLookTheSame(t *testing.T) {
 	}
 	if len(one.Salt) != len(real.Salt) || one.Iterations != real.Iterations || len(one.StoredKey) != len(real.StoredKey) {
 		t.Errorf("%v is not like %v", one, real)
+	}
+}
+
+// An unknown user costs a hash as large as those in the file, seen by the
+// memory it takes.
+func TestUnknownUserCostsAHash(t *testing.T) {
+	c := config(t)
+	c.Cost.Memory = 1 << 10
+	add(t, open(t, c), user)
+	c.Cost.Memory = 8
+	s := open(t, c).current()
+	for _, acc := range []*account{s.order[0], nil} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		s.verify(acc, "wrong", c.Cost)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n < 1<<20 {
+			t.Errorf("account %v: %d octets", acc != nil, n)
+		}
 	}
 }
 
