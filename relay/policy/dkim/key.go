@@ -149,13 +149,14 @@ func Generate(alg string, bits int, path string) (crypto.Signer, error) {
 // write makes a new file that is there after a crash.
 func write(path string, text []byte) error {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
+	ownLikeParent(path)
 	_, err = f.Write(text)
 	if err == nil {
 		err = f.Sync()
@@ -168,6 +169,23 @@ func write(path string, text []byte) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// makeDir makes dir and what is missing above it.
+func makeDir(dir string) error {
+	if st, err := os.Stat(dir); err == nil && st.IsDir() {
+		return nil
+	}
+	if parent := filepath.Dir(dir); parent != dir {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	ownLikeParent(dir)
+	return nil
 }
 
 // Name is the DNS name of a key's record (RFC 6376 section 3.6.2.1).

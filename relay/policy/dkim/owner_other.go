@@ -1,0 +1,5 @@
+//go:build !unix
+
+package dkim
+
+func ownLikeParent(string) {}

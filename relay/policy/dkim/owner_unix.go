@@ -1,0 +1,25 @@
+//go:build unix
+
+package dkim
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// ownLikeParent gives path the owner of the directory it lies in, so that a
+// relay that runs as another user can read the key that root made. Only root
+// can; for others it is theirs already.
+func ownLikeParent(path string) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	info, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		_ = os.Chown(path, int(st.Uid), int(st.Gid))
+	}
+}
