@@ -127,6 +127,7 @@ func TestByDNS(t *testing.T) {
 		{"no domain: our postmaster", "", "default->(local) 2"},
 		{"literal", "[192.0.2.1]", "default->[192.0.2.1] 0 [192.0.2.1]:25/0=192.0.2.1"},
 		{"literal in a form of its own", "[IPv6:2001:DB8:0::1]", "default->[IPv6:2001:db8::1] 0 [IPv6:2001:db8::1]:25/0=2001:db8::1"},
+		{"mapped literal", "[IPv6:::ffff:192.0.2.1]", "default->[192.0.2.1] 0 [192.0.2.1]:25/0=192.0.2.1"},
 		{"our own literal", "[192.0.2.25]", failed("554 5.4.6")},
 		{"our own literal, mapped", "[IPv6:::ffff:192.0.2.25]", failed("554 5.4.6")},
 		{"loopback", "[127.0.0.1]", failed("550 5.4.4")},
@@ -246,6 +247,9 @@ func TestRules(t *testing.T) {
 		{Domain: "empty.test", Kind: mail.ByHost},
 		{Domain: "*", Kind: mail.ByHost, Hosts: smart, Auth: auth, TLS: mail.TLSVerified},
 		{Domain: "late.test", Kind: mail.Discard},
+		{Domain: "drop.test", Kind: mail.Local},
+		{Domain: "*.corp.test", Kind: mail.Local},
+		{Domain: "*", Kind: mail.Discard},
 	}
 	for _, c := range []struct {
 		why    string
