@@ -136,7 +136,9 @@ func TestTakesOnWhatNextGives(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	given, done := 0, 0
 	s.Deliver(ctx, attempt(0, "ann"), func() *mail.Attempt {
-		given++
+		if given++; given > 10 {
+			return nil // or a store that never stops would hang the test
+		}
 		return attempt(byte(given), "ann")
 	}, func(_ *mail.Attempt, o []mail.Outcome) {
 		if o[0].Fate() != mail.Sent {
