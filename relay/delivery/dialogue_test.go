@@ -45,6 +45,7 @@ import (
 //	    C: line               the client must say
 //	    raw "quoted"          the server says, byte for byte
 //	    many N line           the server says a line N times
+//	    quiet DURATION        the client must say nothing for so long
 //	    wait DURATION, drop, reset, hang (until the client closes)
 //	    tls good|resumed|bad|rejected|broken   the server shakes hands
 //	    end                   the client must close
@@ -398,6 +399,13 @@ func (s *story) serve(nc net.Conn, name string, script []string) {
 			count, text, _ := strings.Cut(rest, " ")
 			k, _ := strconv.Atoi(count)
 			_, err = io.WriteString(nc, strings.Repeat(text+"\r\n", k))
+		case "quiet":
+			_ = nc.SetReadDeadline(time.Now().Add(duration(rest)))
+			if b, e := in.ReadByte(); e == nil {
+				fail("the client said %q", b)
+				return
+			}
+			_ = nc.SetReadDeadline(time.Time{})
 		case "wait":
 			time.Sleep(duration(rest))
 		case "drop":

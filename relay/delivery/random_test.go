@@ -278,6 +278,7 @@ func TestLaneConnections(t *testing.T) {
 		network := fakenet.New()
 		var mu sync.Mutex
 		open, most := 0, 0
+		sockets := func() int { mu.Lock(); defer mu.Unlock(); return open }
 		var servers sync.WaitGroup
 		defer servers.Wait()
 		for _, host := range []string{"192.0.2.1:25", "192.0.2.2:25"} {
@@ -332,22 +333,27 @@ func TestLaneConnections(t *testing.T) {
 		if sent != 20 || most != 2 {
 			t.Errorf("%d of 20 sent, %d sockets at most, want 2", sent, most)
 		}
-		if open == 0 {
+		if sockets() == 0 {
 			t.Error("no connection rests")
 		}
 		time.Sleep(time.Minute + time.Second) // the bubble's: the janitor's turn
 		synctest.Wait()
-		if open != 0 {
-			t.Errorf("%d connections outlived their idle time", open)
+		if n := sockets(); n != 0 {
+			t.Errorf("%d connections outlived their idle time", n)
 		}
 		deliver("192.0.2.1")
 		stop()
-		if err := <-running; err != nil || open != 0 {
-			t.Errorf("Run returned %v with %d connections open", err, open)
+		if err := <-running; err != nil || c.Sockets() != 0 {
+			t.Errorf("Run returned %v with %d connections open", err, c.Sockets())
 		}
 		deliver("192.0.2.1")
 		if sent != 21 {
 			t.Errorf("%d sent, want 21: behind the stop nothing goes out", sent)
+		}
+		ctx = t.Context()
+		deliver("192.0.2.1")
+		if sent != 22 || c.Sockets() != 0 {
+			t.Errorf("%d sent, want 22; %d connections rest though nobody minds them", sent, c.Sockets())
 		}
 	})
 }
