@@ -165,11 +165,16 @@ func TestDrainWhileCommitting(t *testing.T) {
 			c.ask("DATA", "354")
 			c.raw("x\r\n.\r\n")
 			synctest.Wait()
+			start := time.Now()
 			w.cancel()
 			if need < 30*time.Second {
 				c.want("250 2.0.0 Ok", "421")
 			}
 			c.gone()
+			w.done <- <-w.done
+			if d := time.Since(start); d != min(need, 30*time.Second) {
+				t.Errorf("Run returned after %v", d)
+			}
 		})
 	}
 }

@@ -483,6 +483,18 @@ func TestSize(t *testing.T) {
 		if n := len(w.messages()); n != 1 {
 			t.Errorf("%d messages", n)
 		}
+		// A chunk that is too large by its size alone is not begun.
+		var got strings.Builder
+		w.accept = func(_ context.Context, _ *mail.Envelope, body io.WriterTo) error {
+			_, err := body.WriteTo(&got)
+			return err
+		}
+		c.envelope()
+		c.raw(bdat("first\r\n", false) + bdat(strings.Repeat("x\r\n", 400), true))
+		c.want("250", "552 5.3.4")
+		if got.String() != "first\r\n" {
+			t.Errorf("%d octets were handed on", got.Len())
+		}
 	}, limits(func(l *ingress.Limits) { l.MessageSize = 1000 }))
 }
 
