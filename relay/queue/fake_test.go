@@ -370,6 +370,12 @@ func (f *fakeLog) Record(e *mail.Event) {
 	f.events = append(f.events, *e)
 }
 
+func (f *fakeLog) all() []mail.Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.events)
+}
+
 func (f *fakeLog) count(k mail.EventKind) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -395,6 +401,7 @@ type rig struct {
 	cancel context.CancelFunc
 	ended  chan error
 	n      int
+	wall   func() time.Time
 	// reply decides each attempt; nil: all sent.
 	reply  func(ctx context.Context, a *mail.Attempt) []mail.Outcome
 	remote mail.Deliver // nil: carry
@@ -417,6 +424,9 @@ func (r *rig) start() {
 		Spool: r.spool, Router: r.router, Remote: remote, Local: remote, Signer: r.signer,
 		Returner: r.back, Record: r.log, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
+	if r.wall != nil {
+		r.q.wall = r.wall
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.ended = cancel, make(chan error, 1)
 	go func() { r.ended <- r.q.Run(ctx) }()
@@ -491,4 +501,10 @@ func (r *rig) send(to ...string) spool.ID { return r.add(r.envelope(to...)) }
 func bubble(t *testing.T, f func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { f(t, newRig(t)) })
+}
+
+// pass lets simulated time pass, and everything that happens in it.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -14,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tenma/metrics"
+	"tenma/relay/queue/item"
 	"tenma/relay/queue/pool"
 	"tenma/spool"
 )
@@ -157,7 +157,7 @@ func (q *Queue) Apply(c Config) {
 
 // owner is the shard of a message.
 func (q *Queue) owner(id spool.ID) *shard {
-	return q.shards[binary.LittleEndian.Uint32(id[12:])%uint32(len(q.shards))]
+	return q.shards[(item.Hash(id)>>32)%uint64(len(q.shards))]
 }
 
 // keeper is the shard of a lane.

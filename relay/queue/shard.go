@@ -97,11 +97,10 @@ func (s *shard) loop(halt <-chan struct{}) {
 			batch[i] = msg{}
 		}
 		s.tick()
-		sent := s.flush()
-		if len(batch) > 0 || sent {
+		s.report()
+		if sent := s.flush(); len(batch) > 0 || sent {
 			continue
 		}
-		s.report()
 		// Without anything to wait for there is no timer: an idle queue costs
 		// nothing.
 		timer.Stop()

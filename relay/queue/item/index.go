@@ -13,8 +13,13 @@ type index struct {
 	n     int
 }
 
-// hash uses the random part of an id as it is.
-func hash(id spool.ID) uint64 { return binary.LittleEndian.Uint64(id[8:]) }
+// Hash spreads ids over 64 bits. Ids are random, but nothing checks that, and
+// a clump of them would make every search long.
+func Hash(id spool.ID) uint64 {
+	h := binary.LittleEndian.Uint64(id[:8]) ^ binary.LittleEndian.Uint64(id[8:])*0x9e3779b97f4a7c15
+	h = (h ^ h>>32) * 0xd6e8feb86659fd93 // multiply, xor, shift: rrmxmx's constant
+	return h ^ h>>32
+}
 
 // each calls fn for the items of id until it returns false.
 func (x *index) each(s *slab, id spool.ID, fn func(i uint32, it *Item) bool) {
@@ -22,7 +27,7 @@ func (x *index) each(s *slab, id spool.ID, fn func(i uint32, it *Item) bool) {
 		return
 	}
 	mask := uint64(len(x.table) - 1)
-	for at := hash(id) & mask; x.table[at] != none; at = (at + 1) & mask {
+	for at := Hash(id) & mask; x.table[at] != none; at = (at + 1) & mask {
 		if it := s.at(x.table[at]); it.ID == id && !fn(x.table[at], it) {
 			return
 		}
@@ -51,7 +56,7 @@ func (x *index) add(s *slab, i uint32) {
 
 func (x *index) insert(s *slab, i uint32) {
 	mask := uint64(len(x.table) - 1)
-	at := hash(s.at(i).ID) & mask
+	at := Hash(s.at(i).ID) & mask
 	for x.table[at] != none {
 		at = (at + 1) & mask
 	}
@@ -75,7 +80,7 @@ func (x *index) grow(s *slab) {
 // behind it that would no longer be found.
 func (x *index) remove(s *slab, i uint32) {
 	mask := uint64(len(x.table) - 1)
-	at := hash(s.at(i).ID) & mask
+	at := Hash(s.at(i).ID) & mask
 	for x.table[at] != i {
 		at = (at + 1) & mask
 	}
@@ -87,7 +92,7 @@ func (x *index) remove(s *slab, i uint32) {
 			x.table[hole] = none
 			return
 		}
-		home := hash(s.at(j).ID) & mask
+		home := Hash(s.at(j).ID) & mask
 		if (at-home)&mask >= (at-hole)&mask { // its way from home leads over the hole
 			x.table[hole] = j
 			hole = at

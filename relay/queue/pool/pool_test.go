@@ -1,0 +1,44 @@
+package pool
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+// No more than Max run at a time, all run in the end, in order for one worker.
+func TestPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := Pool{Max: 3}
+		gate := make(chan struct{})
+		var running, done atomic.Int64
+		for range 5000 {
+			p.Do(func() {
+				running.Add(1)
+				<-gate
+				running.Add(-1)
+				done.Add(1)
+			})
+		}
+		synctest.Wait()
+		if running.Load() != 3 {
+			t.Errorf("%d run", running.Load())
+		}
+		close(gate)
+		p.Wait()
+		if done.Load() != 5000 || p.n != 0 {
+			t.Errorf("%d done", done.Load())
+		}
+		var order []int
+		p.Max = 1
+		for i := range 3000 {
+			p.Do(func() { order = append(order, i) })
+		}
+		p.Wait()
+		for i, v := range order {
+			if i != v {
+				t.Fatalf("task %d ran at %d", v, i)
+			}
+		}
+	})
+}
