@@ -37,7 +37,7 @@ import (
 //	set WORD [VALUE]          configuration and route, see story.set
 //	host NAME PREF ADDR...    a host of the route; without one: mx.test at 192.0.2.1
 //	message NAME FROM TO... [FLAG...]   in the order in which next gives them
-//	body NAME "quoted text"
+//	body NAME [N x] "quoted text"
 //	deliver NAME...           one call of Deliver; without one: all in one call
 //	cancel AFTER              cancels the context so long after Deliver began
 //	on ADDR                   the next connection to ADDR, until the next "on"
@@ -249,7 +249,14 @@ func (s *story) parse(text string) {
 		case "message":
 			s.message(f[1], f[2], f[3:])
 		case "body":
-			b, err := strconv.Unquote(strings.SplitN(line, " ", 3)[2])
+			rest := strings.SplitN(line, " ", 3)[2]
+			count, quoted, many := strings.Cut(rest, " x ")
+			if !many {
+				count, quoted = "1", rest
+			}
+			n1, _ := strconv.Atoi(count)
+			b, err := strconv.Unquote(quoted)
+			b = strings.Repeat(b, n1)
 			if err != nil {
 				s.t.Fatalf("line %d: %v", n+1, err)
 			}

@@ -256,7 +256,7 @@ func (s *session) carry(p *piece) (ahead *piece) {
 	k.Limit = time.Time{}
 	if !p.bodySent {
 		if k.Unread() {
-			s.lose(p, nil, finding{command: cmdData, err: errExtra})
+			s.lose(p, nil, s.early())
 			return nil
 		}
 		if err := s.sendBody(p); err != nil {
@@ -336,6 +336,17 @@ func (s *session) conclude(p, ahead *piece) *piece {
 		ahead.start = time.Now()
 	}
 	return ahead
+}
+
+// early judges a reply that stands there before the body was sent. Behind a 354
+// it may be a refusal by a host that has seen enough.
+func (s *session) early() finding {
+	if !s.chunks() {
+		if r, err := s.k.Late(s.cfg.Timeouts.Reset); err == nil && r.Code >= 400 {
+			return finding{command: cmdDot, reply: r.Words()}
+		}
+	}
+	return finding{command: cmdData, err: errExtra}
 }
 
 // closing reads a reply that nobody asked for and reports whether it is the 421
