@@ -20,6 +20,7 @@ import (
 // commands is the command line. Each command stands in a file of its own.
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the relay."`
+	Demo    demoCommand    `cmd:"" help:"Run the relay against an internet in a box, with mail flowing."`
 	Check   checkCommand   `cmd:"" help:"Validate a configuration: every error with its place, and what is unwise."`
 	Queue   queueCommand   `cmd:"" help:"Look into the queue of a running relay, and change it."`
 	User    userCommand    `cmd:"" help:"Accounts for submission and mailboxes."`

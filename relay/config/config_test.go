@@ -318,7 +318,12 @@ func TestLoadFromDisk(t *testing.T) {
 	if len(warnings) != 1 || !strings.Contains(warnings[0].Text, "everyone may read") || strings.Contains(warnings[0].Text, "geheim") {
 		t.Errorf("warnings %v", warnings)
 	}
+	large := filepath.Join(dir, "large.toml")
+	if err := os.WriteFile(large, []byte("# "+strings.Repeat("x", maxInput)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, want := range map[string]string{
+		large:                           "larger than",
 		filepath.Join(dir, "none.toml"): "no such file",
 		dir:                             "not a regular file",
 	} {
