@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"syscall"
 
 	"tenma/metrics"
 	"tenma/relay"
@@ -14,9 +17,22 @@ import (
 func assemble(cfg *config.Config, log *slog.Logger) (process, error) {
 	r, err := relay.New(options(cfg, log))
 	if err != nil {
-		return nil, err
+		return nil, hindered(cfg, err)
 	}
-	return r, r.Listen()
+	return r, hindered(cfg, r.Listen())
+}
+
+// hindered says what to do about the usual hindrances of a start.
+func hindered(cfg *config.Config, err error) error {
+	switch {
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EWOULDBLOCK): // a file lock
+		return fmt.Errorf("another relay is using %s; stop it, or give this one another data_dir (%w)", cfg.DataDir, err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w; stop what listens there, or configure another address", err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w; ports below 1024 and the data directory need the rights for them", err)
+	}
+	return err
 }
 
 // options is what every command that runs a relay gives it.

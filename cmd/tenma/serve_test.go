@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -124,6 +125,11 @@ route = [{ domain = "*", to = "smtp://` + to + `" }]
 	if m := <-got; !strings.Contains(m, "by mx.sender.test") || !strings.HasSuffix(m, "Subject: hello\r\n\r\nwords\r\n") {
 		t.Errorf("delivered:\n%s", m)
 	}
+	again := exec.Command("tenma", "serve", "-c", path)
+	again.Path, again.Err = os.Args[0], nil // which is the program under that name; see TestMain
+	if told, err := again.CombinedOutput(); err == nil || !strings.Contains(string(told), "another relay is using "+filepath.Join(dir, "data")) {
+		t.Errorf("a second relay on the same data: %v, %s", err, told)
+	}
 	res, err := http.Get(httpAt + "readyz")
 	if err != nil {
 		t.Fatal(err)
@@ -218,6 +224,19 @@ func TestFailure(t *testing.T) {
 	err := (&serveCommand{}).serve(context.Background(), &failing{}, slog.New(slog.DiscardHandler), nil)
 	if err == nil || err.Error() != "the disk is gone" {
 		t.Errorf("serve: %v", err)
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	taken, _ := sink(t)
+	path := filepath.Join(t.TempDir(), "tenma.toml")
+	text := "hostname = \"mx.sender.test\"\nlisten = [{ protocol = \"smtp\", address = \"" + taken + "\", tls = \"off\", relay_from = [\"127.0.0.1\"] }]\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var told bytes.Buffer
+	if c := run(context.Background(), []string{"serve", "-c", path}, &console{out: io.Discard, err: &told}); c != 1 || !strings.Contains(told.String(), taken) || !strings.Contains(told.String(), "stop what listens there") {
+		t.Errorf("exit code %d: %s", c, told.String())
 	}
 }
 
