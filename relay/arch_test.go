@@ -152,7 +152,7 @@ func TestImportsPointDown(t *testing.T) {
 			switch at := lineOf(imported); {
 			case at < 0:
 				t.Errorf("%s imports %s, which has no line", s.path, imported)
-			case related(s.dir, imported) && !strings.HasPrefix(imported, "relay/relaytest") && at <= own:
+			case related(s.dir, imported) && at <= own:
 			case at >= own && !s.test:
 				t.Errorf("%s imports %s: line %d may not import line %d", s.path, imported, own, at)
 			case own == stageLine && strings.HasPrefix(imported, "relay/policy/") && imported != "relay/policy/shape" && !s.test:

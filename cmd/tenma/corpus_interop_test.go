@@ -47,13 +47,23 @@ func TestInteropCorpus(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.swaks(t, f)
+			dumps := map[string]string{}
 			for _, d := range c.domains {
-				c.check(t, d, sent)
+				dumps[d] = c.wait(t, filepath.Join(c.dir, d))
+			}
+			for _, d := range c.domains {
+				c.check(t, d, dumps[d], sent)
 			}
 		})
 	}
 	relay.term()
 }
+
+// exampleKeys are the records of RFC 8463 appendix A, whose message is in the
+// corpus with two signatures of its own.
+const exampleKeys = `brisbane._domainkey.football.example.com. 300 IN TXT "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+test._domainkey.football.example.com. 300 IN TXT "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/J16JYi0Qvx/byYzCNb3W91y3FutACDfzwQ/BC/e" "/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3Ip3G+2kryOTIKT+l/K4w3QIDAQAB"
+`
 
 type corpusTest struct {
 	dir, smtp, conf, dns string
@@ -78,7 +88,7 @@ func newCorpusTest(t *testing.T) *corpusTest {
 		}
 		t.Cleanup(func() { sink.Process.Kill(); sink.Wait() })
 	}
-	zone := internet.Zone(providers) + c.keys(t)
+	zone := internet.Zone(providers) + c.keys(t) + exampleKeys
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan struct{})
 	go func() {
@@ -156,10 +166,23 @@ func (c *corpusTest) swaks(t *testing.T, file string) {
 	}
 }
 
-// check waits for the dump of a message at a domain's sink and judges it.
-func (c *corpusTest) check(t *testing.T, domain string, sent []byte) {
+// unreadable names the messages that a verifier refuses to look at, for what
+// is wrong with their own header; the other verifiers judge them.
+var unreadable = map[string]string{
+	"opendkim delivery-status-multiple-blank-lines.txt": "no From field",
+	"opendkim delivery-status2.txt":                     "no From field",
+	"opendkim multipart-related-mhtml.txt":              "no From field",
+	"opendkim feedback-report.txt":                      "a byte order mark before From",
+	"python feedback-report.txt":                        "a byte order mark before From",
+	"opendkim rfc2060.txt":                              "no Date field",
+	"opendkim stack-overflow.txt":                       "a To field above 64 KiB, which fails with signatures of python3-dkim too",
+	"opendkim issue358.txt":                             "a line in the header that is no field",
+	"python issue358.txt":                               "a line in the header that is no field",
+}
+
+// check judges the dump of a message at a domain's sink.
+func (c *corpusTest) check(t *testing.T, domain, dump string, sent []byte) {
 	t.Helper()
-	dump := c.wait(t, filepath.Join(c.dir, domain))
 	_, message, ok := strings.Cut(dump, "by smtp-sink (smtp-sink)")
 	if !ok {
 		t.Fatalf("no dump of smtp-sink: %.300q", dump)
@@ -167,14 +190,14 @@ func (c *corpusTest) check(t *testing.T, domain string, sent []byte) {
 	for range 2 { // the rest of smtp-sink's own Received field
 		_, message, _ = strings.Cut(message, "\n")
 	}
-	want := strings.ReplaceAll(string(sent), "\r\n", "\n")
-	if !strings.HasSuffix(want, "\n") {
-		want += "\n" // swaks ends the last line
+	if first, rest, _ := bytes.Cut(sent, []byte("\n")); bytes.HasPrefix(first, []byte("From ")) {
+		sent = rest // the separator of an mbox file, which swaks leaves out
 	}
-	message = strings.TrimSuffix(message, "\n") // smtp-sink's blank line between messages
+	want := strings.ReplaceAll(string(sent), "\r\n", "\n") + "\n" // swaks ends the last line, ended or not
+	message = strings.TrimSuffix(message, "\n")                   // smtp-sink's blank line between messages
 	prefix, ok := strings.CutSuffix(message, want)
 	if !ok {
-		t.Fatalf("%s: arrived changed:\n%.2000q\nwant the end to be\n%.1000q", domain, message, want)
+		t.Fatalf("%s: arrived changed, %d octets for %d:\n%q\nwant the end to be\n%q", domain, len(message), len(want), tail(message), tail(want))
 	}
 	if !strings.Contains(prefix, "Received: from ") || strings.Count(prefix, "DKIM-Signature:") != 2 {
 		t.Fatalf("%s: in front of the message stands %q", domain, prefix)
@@ -240,6 +263,17 @@ func (c *corpusTest) verify(t *testing.T, wire string) {
 	if ours != 2 {
 		t.Errorf("go-msgauth saw %d signatures of ours", ours)
 	}
+	name := filepath.Base(t.Name())
+	if why := unreadable["python "+name]; why == "" {
+		c.python(t, wire)
+	}
+	if why := unreadable["opendkim "+name]; why == "" {
+		c.opendkim(t, wire)
+	}
+}
+
+func (c *corpusTest) python(t *testing.T, wire string) {
+	t.Helper()
 	args := "{"
 	for n, r := range c.txt {
 		args += fmt.Sprintf("%q:%q,", n, r)
@@ -249,7 +283,6 @@ func (c *corpusTest) verify(t *testing.T, wire string) {
 	if out, err := python.CombinedOutput(); err != nil {
 		t.Errorf("python3-dkim: %v\n%s", err, out)
 	}
-	c.opendkim(t, wire)
 }
 
 // opendkim runs opendkim-testmsg with our DNS as the only one, in a mount
@@ -267,3 +300,6 @@ func (c *corpusTest) opendkim(t *testing.T, wire string) {
 		t.Errorf("opendkim-testmsg: %v\n%s", err, out)
 	}
 }
+
+// tail gives the end of a text, enough to see what is wrong.
+func tail(s string) string { return s[max(0, len(s)-300):] }

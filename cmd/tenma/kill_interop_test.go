@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,17 +61,20 @@ func TestInteropKill(t *testing.T) {
 type killTest struct {
 	dir, smtp, conf string
 
-	mu    sync.Mutex
-	acked map[string]bool // markers that got a 250
-	taken map[string]int  // arrivals by marker
-	dsns  map[string]int  // returned mail by marker
-	again int             // attempts to hand in that ended without a reply
+	mu      sync.Mutex
+	acked   map[string]bool     // markers that got a 250
+	taken   map[string]int      // arrivals by marker
+	dsns    map[string][]string // Message-IDs of the returned mail by marker
+	unheard int                 // attempts to hand in that ended without a reply
 }
 
-var killMark = regexp.MustCompile(`kill-(\d{6})`)
+var (
+	killMark  = regexp.MustCompile(`kill-\d{6}-\d+`)
+	messageID = regexp.MustCompile(`Message-ID: (<[^>]+>)`)
+)
 
 func newKillTest(t *testing.T) *killTest {
-	k := &killTest{dir: t.TempDir(), smtp: freePort(t, "127.0.0.1"), acked: map[string]bool{}, taken: map[string]int{}, dsns: map[string]int{}}
+	k := &killTest{dir: t.TempDir(), smtp: freePort(t, "127.0.0.1"), acked: map[string]bool{}, taken: map[string]int{}, dsns: map[string][]string{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	host := func(n int) []internet.Host {
 		return []internet.Host{{Name: fmt.Sprintf("mx%d.test", n), Address: fmt.Sprintf("127.1.7.%d", n)}}
@@ -103,20 +107,21 @@ func (k *killTest) take(m internet.Message) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if m.From == "" {
-		k.dsns[mark]++
+		k.dsns[mark] = append(k.dsns[mark], messageID.FindString(string(m.Data)))
 	} else {
 		k.taken[mark]++
 	}
 }
 
 // feed hands in messages until each has a 250; one without a reply is handed in
-// again, as a careful client does.
+// again, as a careful client does, under a marker of its own.
 func (k *killTest) feed(work <-chan int) {
 	domains := []string{"one.test", "two.test", "shaky.test", "one.test", "nobody.test"}
 	var v *conversation
 	for n := range work {
-		mark := fmt.Sprintf("kill-%06d", n)
-		for {
+		mark := ""
+		for try := 0; ; try++ {
+			mark = fmt.Sprintf("kill-%06d-%d", n, try)
 			var err error
 			if v == nil {
 				if v, err = converse(k.smtp); err != nil {
@@ -131,7 +136,7 @@ func (k *killTest) feed(work <-chan int) {
 			v.Close()
 			v = nil
 			k.mu.Lock()
-			k.again++
+			k.unheard++
 			k.mu.Unlock()
 		}
 		k.mu.Lock()
@@ -153,7 +158,7 @@ func (k *killTest) missing() (m []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for mark := range k.acked {
-		if k.taken[mark]+k.dsns[mark] == 0 {
+		if k.taken[mark]+len(k.dsns[mark]) == 0 {
 			m = append(m, mark)
 		}
 	}
@@ -166,23 +171,32 @@ func (k *killTest) verdict(t *testing.T, total int) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	copies, returned := 0, 0
-	for _, n := range k.taken {
+	copies, dsnCopies, unheard := 0, 0, 0
+	for mark, n := range k.taken {
 		copies += n - 1
+		if !k.acked[mark] {
+			unheard++
+		}
 	}
-	for mark, n := range k.dsns {
-		returned += n - 1
+	for mark, ids := range k.dsns {
+		dsnCopies += len(ids) - 1
+		if slices.Sort(ids); len(slices.Compact(ids)) > 1 {
+			t.Errorf("%s was returned by several DSNs: %v", mark, ids) // promise 4
+		}
 		if k.taken[mark] > 0 {
 			t.Errorf("%s arrived and was returned", mark)
 		}
+		if !k.acked[mark] {
+			unheard++
+		}
 	}
-	t.Logf("%d accepted, %d delivered, %d returned; handed in again without a reply: %d; copies: %d of messages, %d of DSNs",
-		len(k.acked), len(k.taken), len(k.dsns), k.again, copies, returned)
-	// A message handed in again because its 250 was lost is a second message;
-	// what is beyond those is of the relay's making: at most the attempts that
-	// run at a time (4 lanes of 10 connections, a few messages on each) for
-	// each kill.
-	if limit := k.again + 20*4*10*3; copies+returned > limit {
-		t.Errorf("%d copies, more than %d", copies+returned, limit)
+	t.Logf("%d accepted; %d delivered, %d returned, among them %d of %d whose 250 was never heard; copies: %d of messages, %d of DSNs",
+		len(k.acked), len(k.taken), len(k.dsns), unheard, k.unheard, copies, dsnCopies)
+	// At a kill an attempt is repeated if its final dot was sent and its
+	// settlement was not yet on disk: 5 lanes of 10 connections, each with one
+	// message and one behind it, and those of the 10 ms that settlements wait
+	// for each other. The last depends on speed; a margin of twice the others.
+	if limit := 20 * 5 * 10 * 2 * 3; copies+dsnCopies > limit {
+		t.Errorf("%d copies, more than %d", copies+dsnCopies, limit)
 	}
 }
