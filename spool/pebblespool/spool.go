@@ -105,19 +105,12 @@ func Open(o Options) (*Spool, error) {
 	s.free = disk.Reserve{
 		Ask: o.FreeSpace, Percent: o.MinFreePercent, Bytes: o.MinFreeBytes, Gauge: o.Metrics.FreeBytes,
 	}
-	// In a goroutine, since the fence parks it if the disk fails.
-	opened := make(chan error, 1)
-	go func() { opened <- s.open() }()
-	select {
-	case err := <-opened:
-		if err != nil {
-			if s.db != nil {
-				err = errors.Join(err, s.db.Close())
-			}
-			return nil, fmt.Errorf("pebblespool: opening %s: %w", o.Dir, err)
+	if err := s.fenced(s.open); err != nil {
+		err = fmt.Errorf("pebblespool: opening %s: %w", o.Dir, err)
+		if s.fence.Err() == nil && s.db != nil {
+			err = errors.Join(err, s.fenced(s.db.Close))
 		}
-	case <-s.fence.Sick():
-		return nil, fmt.Errorf("pebblespool: opening %s: %w", o.Dir, s.fence.Err())
+		return nil, err
 	}
 	if o.NoSync {
 		s.m.Unsynced.Set(1)
@@ -181,7 +174,20 @@ func (s *Spool) Close() error {
 	s.phase, s.closed = phaseEnded, true
 	s.mu.Unlock()
 	s.readers.Wait()
-	return s.db.Close()
+	return s.fenced(s.db.Close)
+}
+
+// fenced runs fn, which writes, in a goroutine of its own: the fence parks it if
+// the disk fails.
+func (s *Spool) fenced(fn func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- fn() }()
+	select {
+	case err := <-done:
+		return err
+	case <-s.fence.Sick():
+		return s.fence.Err()
+	}
 }
 
 // reading is called before, and s.readers.Done after, the database is read by

@@ -37,7 +37,7 @@ func testModel(r *rig, seed uint64) {
 		return id, model[id]
 	}
 	var story []string
-	for step := range 120 {
+	for step := range 100 {
 		id, k := any()
 		switch op := r.rng.IntN(10); {
 		case op <= 2:
@@ -137,6 +137,9 @@ func (r *rig) compare(model map[spool.ID]*kept, when string) {
 		r.Fatalf("%s: scan gives %d entries, want %d", when, len(got), len(ids))
 	}
 	for _, id := range ids {
+		if r.rng.IntN(10) > 0 {
+			continue // a part of them at each step
+		}
 		if err := Same(r.ctx, r.Engine, model[id].draft); err != nil {
 			r.Fatalf("%s: %v", when, err)
 		}

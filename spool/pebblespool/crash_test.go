@@ -1,0 +1,98 @@
+package pebblespool_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"tenma/spool/pebblespool"
+)
+
+// memTable is so small that the story flushes tables and rotates logs.
+const memTable = 64 << 10
+
+// crash is the disk as it would be found after a crash at one moment, and how
+// many steps had been answered just before and just after that moment.
+type crash struct {
+	fs            *vfs.MemFS
+	op            errorfs.Op
+	before, after int
+}
+
+// TestCrashEverywhere crashes before every file operation of the story and looks
+// at what is left: exactly what was answered, and the step under way whole or
+// not at all. Three kinds of crash: the power fails and only what was synced
+// remains; it fails and a random part of the rest remains too (torn writes);
+// the process is killed and all that was written remains.
+func TestCrashEverywhere(t *testing.T) {
+	for name, percent := range map[string]int{"power": 0, "torn": 50, "kill": 100} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				steps := story(time.Now().Add(1000 * time.Hour))
+				all := worlds(steps)
+				crashes := crashStory(t, steps, percent)
+				t.Logf("%d crash points", len(crashes))
+				if len(crashes) < 50 {
+					t.Fatal("the story hardly touches the disk")
+				}
+				for i, c := range crashes {
+					if err := check(c.fs, all, c.before, c.after+1); err != nil {
+						t.Fatalf("crash %d, before %v %s, after %d steps: %v", i, c.op.Kind, c.op.Path, c.before, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func crashStory(t *testing.T, steps []step, percent int) (crashes []crash) {
+	mem := vfs.NewCrashableMem()
+	rng := rand.New(rand.NewPCG(uint64(percent), 7))
+	var acked atomic.Int64
+	var mu sync.Mutex
+	armed := false
+	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if !armed || op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+			return nil
+		}
+		c := crash{op: op, before: int(acked.Load())}
+		c.fs = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+		c.after = int(acked.Load())
+		crashes = append(crashes, c)
+		return nil
+	}))
+	s, err := pebblespool.Open(pebblespool.Options{Dir: "spool", FS: fs, Bubble: true, MemTable: memTable, Memory: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	mu.Lock()
+	armed = true
+	mu.Unlock()
+	if err := tell(s, steps, &acked); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	mu.Lock()
+	armed = false
+	mu.Unlock()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return crashes
+}
