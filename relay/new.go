@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -35,7 +34,8 @@ import (
 // must not be followed by another on the same data before the process ends;
 // it starts no goroutine and opens no socket.
 func New(o Options) (*Relay, error) {
-	c := o.Config
+	c := complete(o.Config)
+	o.Config = c
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -55,7 +55,7 @@ func New(o Options) (*Relay, error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	r := &Relay{log: o.Log, started: time.Now()}
+	r := &Relay{log: o.Log, config: c}
 	m := metrics.New(o.Registry)
 	build := []func(o Options, m *metrics.Set) error{r.newAdvisers, r.newStores, r.newStages, r.newDoors}
 	for _, b := range build {
@@ -69,11 +69,10 @@ func New(o Options) (*Relay, error) {
 // newAdvisers makes what answers questions: DNS, routes, people, keys.
 func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	c := o.Config
-	dns := c.DNS
 	if o.DialDNS != nil {
-		dns.Dial = o.DialDNS
+		c.DNS.Dial = o.DialDNS
 	}
-	if r.dns, err = dnscache.New(dns, dnscache.Deps{Metrics: m.DNS, Log: o.Log}); err != nil {
+	if r.dns, err = dnscache.New(c.DNS, dnscache.Deps{Metrics: m.DNS, Log: o.Log}); err != nil {
 		return fmt.Errorf("dns: %w", err)
 	}
 	r.router = route.New(c.Route, r.dns)
@@ -110,7 +109,7 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 	r.delivery = delivery.New(c.Delivery, delivery.Deps{
 		Resolver: resolver{r.dns}, Dialer: o.Dialer, Metrics: m.Delivery, Log: o.Log, Seed: o.Seed,
 	})
-	r.composer = bounce.New(bounce.Config{Hostname: c.Hostname}, bounce.Deps{Stager: r.spool, Metrics: m.Bounce, Log: o.Log})
+	r.composer = bounce.New(bounce.Config{Hostname: c.Hostname, Postmaster: postmaster(c)}, bounce.Deps{Stager: r.spool, Metrics: m.Bounce, Log: o.Log})
 	r.queue = queue.New(c.Queue, queue.Deps{
 		Spool: r.spool, Router: r.router, Remote: r.delivery.Deliver, Local: r.mailbox.Deliver, Signer: r.signer,
 		Returner: r.composer, Record: r.maillog, Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,

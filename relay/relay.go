@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,8 +58,7 @@ type Options struct {
 
 // Relay is the whole, joined. Make one with New, call Listen and then Run once.
 type Relay struct {
-	log     *slog.Logger
-	started time.Time
+	log *slog.Logger
 
 	dns      *dnscache.Cache
 	router   *route.Adviser
@@ -76,8 +74,9 @@ type Relay struct {
 	ingress  *ingress.Server
 	admin    *admin.Server
 
-	mu    sync.Mutex
-	ready bool // guarded by mu: between start and stop
+	mu     sync.Mutex
+	ready  bool           // guarded by mu: between start and stop
+	config *config.Config // guarded by mu: in force
 }
 
 // Queue gives the operator's view of the queue.
@@ -189,22 +188,34 @@ func (r *Relay) Ready() error {
 	return r.spool.Health()
 }
 
-// Reload puts a new configuration in force. What cannot change while running
-// (listeners, data directory, spool) keeps its old value, which is logged.
+// Reload puts a new configuration in force. What can fail comes first, so that
+// an error leaves the former in force as a whole but for accounts and keys that
+// had been taken. What only a restart can change (data directory, spool, the
+// listeners themselves) keeps its value, which is logged.
 func (r *Relay) Reload(c *config.Config) error {
-	if err := r.signer.Apply(c.DKIM); err != nil {
-		return fmt.Errorf("dkim: %w", err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c = complete(c)
+	c.DNS.Dial = r.config.DNS.Dial
+	for _, p := range []struct {
+		name  string
+		apply func() error
+	}{
+		{"dkim", func() error { return r.signer.Apply(c.DKIM) }},
+		{"accounts", func() error { return r.people.Apply(c.Auth) }},
+		{"admin", func() error { return r.admin.Apply(c.Admin) }},
+		{"dns", func() error { return r.dns.Apply(c.DNS) }},
+	} {
+		if err := p.apply(); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
 	}
-	if err := r.people.Apply(c.Auth); err != nil {
-		return fmt.Errorf("accounts: %w", err)
-	}
-	if err := r.dns.Apply(c.DNS); err != nil {
-		return fmt.Errorf("dns: %w", err)
-	}
+	warnUnchanged(r.log, r.config, c)
 	r.router.Apply(c.Route)
 	r.delivery.Apply(c.Delivery)
 	r.queue.Apply(c.Queue)
 	r.intake.Apply(c.Intake)
 	r.ingress.Apply(c.Ingress)
+	r.config = c
 	return nil
 }
