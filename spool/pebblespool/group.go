@@ -105,7 +105,11 @@ func (g *group) find(id spool.ID) *change {
 	}
 	g.s.mu.Lock()
 	l := g.s.cache.Get(id)
+	none := l == nil && layout.Compare(id, g.s.cache.Beyond) > 0
 	g.s.mu.Unlock()
+	if none {
+		return nil
+	}
 	if l == nil {
 		var err error
 		if l, err = g.s.load(id); err != nil {

@@ -101,6 +101,19 @@ func (s *Spool) walk(from spool.ID, fn func(*layout.Stored) bool) error {
 	}
 }
 
+// youngest is the greatest id of all entries.
+func (s *Spool) youngest() (id spool.ID, err error) {
+	it, err := s.iter([]byte{layout.KindEntry}, []byte{layout.KindEntry + 1})
+	if err != nil {
+		return id, err
+	}
+	defer it.Close()
+	if it.Last() {
+		copy(id[:], it.Key()[1:])
+	}
+	return id, it.Error()
+}
+
 // Scan is described in spool.Engine.
 func (s *Spool) Scan(ctx context.Context, after spool.ID, fn func(spool.Entry) bool) error {
 	if err := s.reading(); err != nil {

@@ -151,6 +151,9 @@ func (s *Spool) open() error {
 	if s.sharedNum, err = s.count(layout.KindRefs); err != nil {
 		return err
 	}
+	if s.cache.Beyond, err = s.youngest(); err != nil {
+		return err
+	}
 	return b.Commit(pebble.Sync)
 }
 

@@ -13,6 +13,11 @@ import (
 // only after the change is durable; dropping for want of room may happen at any
 // addition.
 type Cache struct {
+	// Beyond is the bound of what the cache knows: each entry with a greater id
+	// is here, so that an id that is greater and not here does not exist. The
+	// ids of new mail are, which saves a look into the database for each.
+	Beyond spool.ID
+
 	limit, used int64
 	entries     map[spool.ID]*Live
 	bodies      map[spool.ID]*Body
@@ -54,6 +59,7 @@ func (c *Cache) Get(id spool.ID) *Live { return c.entries[id] }
 // Add takes l. data is its body, nil if that is not at hand.
 func (c *Cache) Add(l *Live, data []byte) {
 	if c.limit <= 0 {
+		c.lost(l.ID)
 		return
 	}
 	if l.Mem = c.bodies[l.Body]; l.Mem == nil && (data != nil || l.Size == 0) {
@@ -73,7 +79,14 @@ func (c *Cache) Add(l *Live, data []byte) {
 	}
 	c.newest = l
 	for c.used > c.limit && c.oldest != nil {
+		c.lost(c.oldest.ID)
 		c.Remove(c.oldest)
+	}
+}
+
+func (c *Cache) lost(id spool.ID) {
+	if layout.Compare(id, c.Beyond) > 0 {
+		c.Beyond = id
 	}
 }
 
