@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,70 @@ func TestHungConnection(t *testing.T) {
 	})
 }
 
+// hangFirst is a reply that keeps the first attempt until gate is closed and
+// lets the others take a second.
+func hangFirst(r *rig, gate chan struct{}) {
+	var first atomic.Bool
+	r.reply = func(_ context.Context, a *mail.Attempt) []mail.Outcome {
+		if first.CompareAndSwap(false, true) {
+			<-gate
+		}
+		time.Sleep(time.Second)
+		return fate.Same(sent(), len(a.To))
+	}
+}
+
+// A connection that works goes on with what stands behind a hung one, without
+// ending first.
+func TestStealsWhileItRuns(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		gate := make(chan struct{})
+		var calls atomic.Int64
+		hangFirst(r, gate)
+		r.conf.LaneConnections = 2
+		r.remote = func(ctx context.Context, a *mail.Attempt, next func() *mail.Attempt, done func(*mail.Attempt, []mail.Outcome)) {
+			calls.Add(1)
+			r.carry(ctx, a, next, done)
+		}
+		r.start()
+		for range 2 + 2*aheadOfRun {
+			r.send("a@one.test")
+		}
+		pass(time.Minute)
+		if n := r.log.count(mail.EventDelivery); n != 1+2*aheadOfRun || calls.Load() != 2 {
+			t.Errorf("%d delivered by %d calls", n, calls.Load())
+		}
+		close(gate)
+		pass(time.Minute)
+		r.stop()
+	})
+}
+
+// What came to stand behind a hung connection while the other one was at its
+// last message is taken over when that one ends.
+func TestStealsWhenItEnds(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		gate := make(chan struct{})
+		hangFirst(r, gate)
+		r.conf.LaneConnections = 2
+		r.start()
+		r.send("a@one.test")
+		synctest.Wait()
+		r.send("a@one.test")
+		pass(500 * time.Millisecond)
+		for range aheadOfRun {
+			r.send("a@one.test")
+		}
+		pass(time.Minute)
+		if n := r.log.count(mail.EventDelivery); n != 1+aheadOfRun {
+			t.Errorf("%d delivered", n)
+		}
+		close(gate)
+		pass(time.Minute)
+		r.stop()
+	})
+}
+
 // Thousands of messages to a domain whose DNS is slow make one lookup; other
 // domains, slow ones too, do not wait for it.
 func TestSlowDNS(t *testing.T) {
@@ -167,7 +232,7 @@ func TestForgetfulRouter(t *testing.T) {
 // With fewer runs than lanes each lane gets its turn.
 func TestFewRunsManyLanes(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
-		r.conf.Shards, r.conf.MaxRunning = 1, 2
+		r.conf.Shards, r.conf.MaxRunning, r.conf.LaneConnections = 1, 2, 2
 		r.reply = func(_ context.Context, a *mail.Attempt) []mail.Outcome {
 			time.Sleep(time.Second)
 			return fate.Same(sent(), 1)

@@ -123,6 +123,29 @@ func TestHoldAndRelease(t *testing.T) {
 	})
 }
 
+// While a hold waits for a running attempt, nothing else of the message starts.
+func TestHoldStartsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.conf.Retry = []time.Duration{30 * time.Second}
+		r.reply = func(_ context.Context, a *mail.Attempt) []mail.Outcome {
+			if a.Route.Domain == "two.test" {
+				return fate.Same(later(), 1)
+			}
+			time.Sleep(time.Minute)
+			return fate.Same(later(), 1)
+		}
+		r.start()
+		r.send("a@one.test", "b@two.test")
+		pass(10 * time.Second)
+		expect(t, "hold", r.q.Hold, Filter{All: true}, 1)
+		pass(time.Hour)
+		if r.tries.Load() != 2 {
+			t.Errorf("%d attempts", r.tries.Load())
+		}
+		r.stop()
+	})
+}
+
 func TestListAndShow(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.reply = deferOnce

@@ -331,6 +331,7 @@ func (f *fakeSigner) Wants(e *mail.Envelope) bool { return !e.Sender.IsNull() }
 
 func (f *fakeSigner) Sign(_ context.Context, _ *mail.Envelope, body io.Reader) ([]byte, error) {
 	f.n.Add(1)
+	time.Sleep(time.Second)
 	if _, err := io.ReadAll(body); err != nil {
 		return nil, err
 	}
@@ -441,6 +442,29 @@ func TestDrain(t *testing.T) {
 		}
 		if _, err := r.q.Summary(t.Context()); !errors.Is(err, ErrClosed) {
 			t.Errorf("Summary after the end: %v", err)
+		}
+	})
+}
+
+// An attempt that comes back untried because of the stop, while its message is
+// being settled for another lane, keeps nobody waiting.
+func TestDrainUntriedWhileSettling(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.spool.lag = 10 * time.Second
+		r.reply = func(ctx context.Context, a *mail.Attempt) []mail.Outcome {
+			outs := fate.Same(sent(), 1)
+			if a.Route.Domain == "two.test" {
+				<-ctx.Done()
+				outs[0].Untried = true
+			}
+			return outs
+		}
+		r.start()
+		id := r.send("a@one.test", "b@two.test")
+		pass(time.Second)
+		r.stop()
+		if s := r.spool.state(id); s == nil || s.Recipients[0].Fate != mail.Sent || s.Recipients[1].Fate != mail.Pending || s.Recipients[1].Attempts != 0 {
+			t.Errorf("stored: %+v", s)
 		}
 	})
 }
