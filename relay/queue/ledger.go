@@ -241,11 +241,11 @@ func (s *shard) file(l *ledger, a ask, leader bool) {
 		s.decided(l, work{to: append([]int(nil), p.Expired...)})
 	}
 	if len(p.Due) > 0 {
-		fate.ByDomain(l.env, p.Due, func(d smtp.Domain, to []int) { s.send1(l, d, to, a, leader) })
+		fate.ByDestination(l.env, p.Due, s.q.deps.Router, func(d smtp.Domain, to []int) { s.send1(l, d, to, a, leader) })
 	}
 }
 
-// send1 brings the recipients of one domain on their way.
+// send1 brings the recipients of one group on their way; d is a domain of theirs.
 func (s *shard) send1(l *ledger, d smtp.Domain, to []int, a ask, leader bool) {
 	var route mail.Route
 	var o *mail.Outcome

@@ -190,15 +190,27 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestByDomain(t *testing.T) {
+// hosts knows the domains whose mail goes to one configured host.
+type hosts map[smtp.Domain]mail.Lane
+
+func (h hosts) Cached(d smtp.Domain, _ *mail.Envelope) (mail.Route, *mail.Outcome, bool) {
+	if lane, ok := h[d]; ok {
+		return mail.Route{Kind: mail.ByHost, Lane: lane}, nil, true
+	}
+	return mail.Route{Kind: mail.ByMX, Lane: "same site"}, nil, d != "unknown.test"
+}
+
+func TestByDestination(t *testing.T) {
 	e := &mail.Envelope{}
-	for _, d := range []smtp.Domain{"b.test", "a.test", "b.test", "c.test"} {
+	for _, d := range []smtp.Domain{"b.test", "a.test", "b.test", "c.test", "s1.test", "other.test", "s2.test", "unknown.test", "s1.test"} {
 		e.Recipients = append(e.Recipients, mail.Recipient{Address: smtp.Address{Local: "x", Domain: d}})
 	}
+	routes := hosts{"s1.test": "smart", "s2.test": "smart", "other.test": "other"}
 	var got [][]int
-	ByDomain(e, []int{0, 1, 2}, func(_ smtp.Domain, to []int) { got = append(got, to) })
-	ByDomain(e, []int{3}, func(_ smtp.Domain, to []int) { got = append(got, to) })
-	if d := cmp.Diff([][]int{{0, 2}, {1}, {3}}, got); d != "" {
+	take := func(_ smtp.Domain, to []int) { got = append(got, to) }
+	ByDestination(e, []int{0, 1, 2, 4, 5, 6, 7, 8}, routes, take)
+	ByDestination(e, []int{3}, routes, take)
+	if d := cmp.Diff([][]int{{0, 2}, {1}, {4, 6, 8}, {5}, {7}, {3}}, got); d != "" {
 		t.Error(d)
 	}
 }

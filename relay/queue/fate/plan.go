@@ -41,25 +41,47 @@ func (p *Plan) Set(c *Rules, e *mail.Envelope, s *mail.State, out []bool, now ti
 	}
 }
 
-// ByDomain calls fn for each domain among the recipients to, with its
-// recipients in their order. Attempts are by domain even within a lane, since
-// what a host must show (MTA-STS) is judged per domain.
-func ByDomain(e *mail.Envelope, to []int, fn func(d smtp.Domain, to []int)) {
+// Routes tells what is known of a domain's route without waiting.
+type Routes interface {
+	Cached(d smtp.Domain, e *mail.Envelope) (r mail.Route, o *mail.Outcome, ok bool)
+}
+
+// ByDestination calls fn for each group of the recipients to that one attempt
+// can serve, with a domain of theirs and the group in its order. Mail to
+// configured hosts is grouped by lane. Other mail is grouped by domain even
+// within a lane, since what an MX host must show (MTA-STS) is judged per domain.
+func ByDestination(e *mail.Envelope, to []int, routes Routes, fn func(d smtp.Domain, to []int)) {
 	if len(to) == 1 {
 		fn(e.Recipients[to[0]].Address.Domain, to)
 		return
 	}
-	groups := make(map[smtp.Domain][]int)
-	var order []smtp.Domain
+	type group struct {
+		first smtp.Domain
+		to    []int
+	}
+	var order []*group
+	byDomain, byLane := map[smtp.Domain]*group{}, map[mail.Lane]*group{}
 	for _, i := range to {
 		d := e.Recipients[i].Address.Domain
-		if groups[d] == nil {
-			order = append(order, d)
+		g := byDomain[d]
+		if g == nil {
+			r, o, known := routes.Cached(d, e)
+			shared := known && o == nil && r.Kind == mail.ByHost
+			if shared {
+				g = byLane[r.Lane]
+			}
+			if g == nil {
+				g = &group{first: d}
+				order = append(order, g)
+			}
+			if byDomain[d] = g; shared {
+				byLane[r.Lane] = g
+			}
 		}
-		groups[d] = append(groups[d], i)
+		g.to = append(g.to, i)
 	}
-	for _, d := range order {
-		fn(d, groups[d])
+	for _, g := range order {
+		fn(g.first, g.to)
 	}
 }
 

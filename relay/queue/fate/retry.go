@@ -1,6 +1,6 @@
 // Package fate holds the rules of the queue as plain functions: when a recipient
 // is tried again (NextTry), what an outcome means for it (Judge, Expire), and
-// what of a message is to be done now (Plan, ByDomain). Nothing here does I/O,
+// what of a message is to be done now (Plan, ByDestination). Nothing here does I/O,
 // has state, or reads a clock.
 package fate
 
