@@ -71,6 +71,7 @@ func powerFailures(t *testing.T, seed uint64) {
 	n := 0
 	for range 6 {
 		w.Start(conf)
+		synctest.Wait()
 		n = feed(w, n, acked)
 		// Something of the work is done, and then the power fails: within
 		// microseconds or within seconds.
@@ -78,6 +79,7 @@ func powerFailures(t *testing.T, seed uint64) {
 		w.Crash(random.IntN(3) * 50)
 	}
 	w.Start(conf)
+	synctest.Wait()
 	time.Sleep(2 * time.Hour)
 	synctest.Wait()
 	judge(t, w, acked)

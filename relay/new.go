@@ -107,7 +107,7 @@ func (r *Relay) newStores(o Options, m *metrics.Set) (err error) {
 func (r *Relay) newStages(o Options, m *metrics.Set) error {
 	c := o.Config
 	r.delivery = delivery.New(c.Delivery, delivery.Deps{
-		Resolver: resolver{r.dns}, Dialer: o.Dialer, Metrics: m.Delivery, Log: o.Log, Seed: o.Seed,
+		Resolver: resolver{r.dns}, Dialer: o.Dialer, Roots: o.Roots, Metrics: m.Delivery, Log: o.Log, Seed: o.Seed,
 	})
 	r.composer = bounce.New(bounce.Config{Hostname: c.Hostname, Postmaster: postmaster(c)}, bounce.Deps{Stager: r.spool, Metrics: m.Bounce, Log: o.Log})
 	r.queue = queue.New(c.Queue, queue.Deps{

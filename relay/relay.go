@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -52,6 +53,7 @@ type Options struct {
 	Listen   func(network, address string) (net.Listener, error)                  // nil: net.Listen
 	Dialer   delivery.Dialer                                                      // nil: the system's
 	DialDNS  func(ctx context.Context, network, address string) (net.Conn, error) // nil: the system's
+	Roots    *x509.CertPool                                                       // that vouch for next hops; nil: the system's
 	Random   io.Reader                                                            // of ids; nil: crypto/rand
 	Seed     uint64                                                               // of jitter and order; 0: from Random
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +39,11 @@ type Manner struct {
 	// Wait delays the reply at a point.
 	Wait map[string]time.Duration
 
+	// Last overrides an LMTP host's final reply by local part.
+	Last map[string]string
+
 	Without     map[string]bool // EHLO keywords that are not offered, in upper case
+	With        []string        // EHLO keywords that are offered besides
 	HELOOnly    bool            // EHLO is a 502
 	TLS         *tls.Config     // STARTTLS is offered with this
 	TLSRequired bool            // MAIL before STARTTLS is a 530
@@ -47,6 +52,11 @@ type Manner struct {
 	TempFail    float64         // part of the messages that get a 451 after the dot
 	Unknown     float64         // part of the local parts that get a 550, the same ones each time
 	MaxConns    int             // more at a time are turned away with 421; 0: no limit
+	MaxRcpt     int             // more recipients of one message get a 452; 0: no limit
+	TLSBroken   bool            // what follows STARTTLS is no TLS
+	LMTP        bool            // LHLO, and a final reply for each recipient (RFC 2033)
+	User        string          // must log in with AUTH PLAIN before MAIL; "": nobody
+	Password    string
 }
 
 // ParseManner reads a manner from words, as the test scripts write it:
@@ -54,11 +64,13 @@ type Manner struct {
 //	say:rcpt=451_4.7.1_later  user:bob=550_5.1.1_no  wait:dot=5m
 //	without=PIPELINING  helo-only  tls  tls-required  size=1000
 //	greylist=5m  tempfail=0.2  unknown=0.1  max-connections=2
+//	with=REQUIRETLS  max-recipients=3  tls-broken  login=user:password
+//	lmtp  last:bob=452_4.2.2_full
 //
 // An underscore stands for a space, "|" for the end of a reply's line. cert is
 // used for tls.
 func ParseManner(words []string, cert *tls.Config) (Manner, error) {
-	m := Manner{Say: map[string]string{}, Users: map[string]string{}, Wait: map[string]time.Duration{}, Without: map[string]bool{}}
+	m := Manner{Say: map[string]string{}, Users: map[string]string{}, Last: map[string]string{}, Wait: map[string]time.Duration{}, Without: map[string]bool{}}
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
 		kind, name, _ := strings.Cut(key, ":")
@@ -69,16 +81,26 @@ func ParseManner(words []string, cert *tls.Config) (Manner, error) {
 			m.Say[name] = text
 		case "user":
 			m.Users[name] = text
+		case "last":
+			m.Last[name] = text
 		case "wait":
 			m.Wait[name], err = time.ParseDuration(value)
 		case "without":
 			m.Without[strings.ToUpper(value)] = true
+		case "with":
+			m.With = append(m.With, value)
+		case "login":
+			m.User, m.Password, _ = strings.Cut(value, ":")
+		case "lmtp":
+			m.LMTP = true
 		case "helo-only":
 			m.HELOOnly = true
 		case "tls":
 			m.TLS = cert
 		case "tls-required":
 			m.TLS, m.TLSRequired = cert, true
+		case "tls-broken":
+			m.TLS, m.TLSBroken = cert, true
 		case "size":
 			m.Size, err = strconv.ParseInt(value, 10, 64)
 		case "greylist":
@@ -89,6 +111,8 @@ func ParseManner(words []string, cert *tls.Config) (Manner, error) {
 			m.Unknown, err = strconv.ParseFloat(value, 64)
 		case "max-connections":
 			m.MaxConns, err = strconv.Atoi(value)
+		case "max-recipients":
+			m.MaxRcpt, err = strconv.Atoi(value)
 		default:
 			err = fmt.Errorf("unknown word")
 		}
@@ -101,6 +125,7 @@ func ParseManner(words []string, cert *tls.Config) (Manner, error) {
 
 // clone lets a Receiver keep a manner that its owner goes on changing.
 func (m Manner) clone() Manner {
-	m.Say, m.Users, m.Wait, m.Without = maps.Clone(m.Say), maps.Clone(m.Users), maps.Clone(m.Wait), maps.Clone(m.Without)
+	m.Say, m.Users, m.Last, m.Wait = maps.Clone(m.Say), maps.Clone(m.Users), maps.Clone(m.Last), maps.Clone(m.Wait)
+	m.Without, m.With = maps.Clone(m.Without), slices.Clone(m.With)
 	return m
 }

@@ -21,7 +21,8 @@ type Message struct {
 	RcptArgs []string // parallel to To
 	Data     []byte   // as received, dots unstuffed, CRLF line ends
 	TLS      bool
-	Chunking bool // came by BDAT
+	Chunking bool   // came by BDAT
+	User     string // who had logged in
 }
 
 // Receiver is one receiving host. Its methods may be called at any time.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ type session struct {
 	out  *bufio.Writer
 
 	tls  bool
+	user string // has logged in
 	mail bool
 	m    Message
 }
@@ -120,9 +122,9 @@ func (s *session) command(line string) error {
 	verb, arg, _ := strings.Cut(line, " ")
 	m := s.r.current()
 	switch strings.ToUpper(verb) {
-	case "EHLO":
+	case "EHLO", "LHLO":
 		s.reset()
-		if m.HELOOnly {
+		if m.HELOOnly || m.LMTP != strings.EqualFold(verb, "LHLO") {
 			return s.say(AtEHLO, "502 5.5.1 Command not implemented")
 		}
 		return s.say(AtEHLO, s.greeting(&m))
@@ -131,6 +133,8 @@ func (s *session) command(line string) error {
 		return s.say(AtHELO, "250 "+s.r.Name)
 	case "STARTTLS":
 		return s.startTLS(&m)
+	case "AUTH":
+		s.auth(&m, arg)
 	case "MAIL":
 		return s.mailFrom(&m, arg)
 	case "RCPT":
@@ -168,7 +172,29 @@ func (s *session) greeting(m *Manner) string {
 	if m.TLS != nil && !s.tls {
 		lines = append(lines, "250 STARTTLS")
 	}
+	for _, k := range m.With {
+		lines = append(lines, "250 "+k)
+	}
+	if m.User != "" && s.tls {
+		lines = append(lines, "250 AUTH PLAIN")
+	}
 	return strings.Join(lines, "\n")
+}
+
+// auth takes AUTH PLAIN with an initial response (RFC 4616, RFC 4954), over TLS.
+func (s *session) auth(m *Manner, arg string) {
+	mechanism, initial, _ := strings.Cut(arg, " ")
+	given, err := base64.StdEncoding.DecodeString(initial)
+	switch {
+	case m.User == "" || !s.tls || !strings.EqualFold(mechanism, "PLAIN"):
+		s.write("504 5.5.4 Unrecognized authentication type")
+	case err != nil || string(given) != "\x00"+m.User+"\x00"+m.Password:
+		s.r.note(true, nil)
+		s.write("535 5.7.8 Authentication credentials invalid")
+	default:
+		s.user = m.User
+		s.write("235 2.7.0 Authentication successful")
+	}
 }
 
 func (s *session) startTLS(m *Manner) error {
@@ -182,6 +208,11 @@ func (s *session) startTLS(m *Manner) error {
 	s.out.Flush()
 	if !s.outcome(AtStartTLS, "220") {
 		return nil
+	}
+	if m.TLSBroken {
+		s.out.WriteString("this is no TLS\r\n")
+		s.out.Flush()
+		return errEnd
 	}
 	c := tls.Server(s.conn, m.TLS)
 	if err := c.HandshakeContext(s.ctx); err != nil {
@@ -200,6 +231,11 @@ func (s *session) mailFrom(m *Manner, arg string) error {
 		s.write("530 5.7.0 Must issue a STARTTLS command first")
 		return nil
 	}
+	if m.User != "" && s.user == "" {
+		s.r.note(true, nil)
+		s.write("530 5.7.0 Authentication required")
+		return nil
+	}
 	from, args, ok := path(arg, "FROM:")
 	switch {
 	case !ok:
@@ -210,7 +246,7 @@ func (s *session) mailFrom(m *Manner, arg string) error {
 		return nil
 	}
 	if s.mail = s.outcome(AtMail, "250"); s.mail {
-		s.m = Message{Receiver: s.r.Name, From: from, MailArgs: args, TLS: s.tls}
+		s.m = Message{Receiver: s.r.Name, From: from, MailArgs: args, TLS: s.tls, User: s.user}
 	}
 	return s.say(AtMail, "250 2.1.0 Ok")
 }
@@ -227,6 +263,9 @@ func (s *session) rcptTo(m *Manner, arg string) error {
 	}
 	local, _, _ := strings.Cut(to, "@")
 	reply := s.r.judge(m, s.m.From, to, local)
+	if m.MaxRcpt > 0 && len(s.m.To) >= m.MaxRcpt {
+		reply = "452 4.5.3 Too many recipients"
+	}
 	if reply != Drop && reply != Stall && s.outcome(AtRcpt, reply) {
 		s.m.To, s.m.RcptArgs = append(s.m.To, to), append(s.m.RcptArgs, args)
 	}
@@ -307,6 +346,9 @@ func (s *session) finish() error {
 	if own, ok := manner.Say[AtDot]; ok {
 		reply = own
 	}
+	if manner.LMTP {
+		return s.finishEach(&m, &manner, reply)
+	}
 	if reply[0] == '2' {
 		m.At = time.Now()
 		s.r.note(false, &m)
@@ -315,6 +357,37 @@ func (s *session) finish() error {
 		}
 	}
 	return s.say(AtDot, reply)
+}
+
+// finishEach is finish for LMTP: one reply for each recipient (RFC 2033 section
+// 4.2).
+func (s *session) finishEach(m *Message, manner *Manner, usual string) error {
+	taken := *m
+	taken.To, taken.RcptArgs, taken.At = nil, nil, time.Now()
+	replies := make([]string, len(m.To))
+	for i, to := range m.To {
+		local, _, _ := strings.Cut(to, "@")
+		replies[i] = usual
+		if own, ok := manner.Last[local]; ok {
+			replies[i] = own
+		}
+		if replies[i][0] == '2' {
+			taken.To, taken.RcptArgs = append(taken.To, to), append(taken.RcptArgs, m.RcptArgs[i])
+		}
+	}
+	if len(taken.To) > 0 {
+		s.r.note(false, &taken)
+		if s.r.take != nil {
+			s.r.take(taken)
+		}
+	}
+	for _, reply := range replies {
+		if reply == Drop || reply == Stall {
+			return errEnd
+		}
+		s.write(reply)
+	}
+	return nil
 }
 
 // path reads "FROM:<a@b> ARGS".

@@ -1,14 +1,10 @@
 package relaytest
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -27,13 +23,21 @@ import (
 //	zone FILE                        another zone from now on (the first is the file "zone")
 //	start [FILE]                     start the relay; default "relay.toml"
 //	drain / crash                    drain it / cut its power
-//	smtp FILE                        a dialogue: lines "C: ..." are sent, "S: REGEXP" awaited
-//	send FROM TO[,TO...] FILE        one message by SMTP
+//	smtp [-from A] [-to A:P] FILE    a dialogue, see World.Dialogue
+//	send [-n N] FROM TO[,TO...] FILE a message by SMTP, or N of them
 //	later DURATION                   let time pass
 //	got RECEIVER N                   it has taken N messages; their texts go to stdout
 //	maillog                          the mail log to stdout, a line an event
 //	queue                            the queue to stdout, a line a recipient, or "empty"
-//	retry                            "retry now" for all
+//	retry, hold, release, delete [TO] what an operator does, to all messages or to those for TO;
+//	                                 the number of messages goes to stdout
+//	dns FAULT [TYPE] NAME            DNS is ok, servfail, silent or refused about a name
+//	disk full|free                   the spool's disk
+//	user ADDRESS PASSWORD            an account, before start
+//	key DOMAIN SELECTOR ALGORITHM    a DKIM key in keys/SELECTOR.pem and the DNS, before start
+//	verify RECEIVER                  a line to stdout for each DKIM signature it got
+//	mailbox ADDRESS N                the account has N messages; their texts go to stdout
+//	http PATH                        GET from 127.0.0.1:8080; status and body to stdout
 //
 // The relay listens on 127.0.0.1:2525 and finds DNS at DNSServer.
 func RunScripts(t *testing.T, dir string) {
@@ -118,12 +122,17 @@ func commands() map[string]command {
 		"got":     cmdGot,
 		"maillog": cmdMailLog,
 		"queue":   cmdQueue,
-		"retry": func(ts *testscript.TestScript, neg bool, _ []string) {
-			_, err := world(ts).Relay().Queue().Retry(context.Background(), queue.Filter{All: true})
-			ts.Check(err)
-			time.Sleep(time.Second)
-			synctest.Wait()
-		},
+		"retry":   operate((*queue.Queue).Retry),
+		"hold":    operate((*queue.Queue).Hold),
+		"release": operate((*queue.Queue).Release),
+		"delete":  operate((*queue.Queue).Delete),
+		"dns":     cmdDNS,
+		"disk":    cmdDisk,
+		"user":    cmdUser,
+		"key":     cmdKey,
+		"verify":  cmdVerify,
+		"mailbox": cmdMailbox,
+		"http":    cmdHTTP,
 	}
 }
 
@@ -153,142 +162,5 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(os.WriteFile(path, []byte(defaultConfig), 0o600))
 	}
 	world(ts).Start(path)
-}
-
-func cmdSend(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, args, 3)
-	var b strings.Builder
-	fmt.Fprintf(&b, "S: 220\nC: EHLO client.test\nS: 250\nC: MAIL FROM:<%s>\nS: 250\n", args[0])
-	for to := range strings.SplitSeq(args[1], ",") {
-		fmt.Fprintf(&b, "C: RCPT TO:<%s>\nS: 250\n", to)
-	}
-	b.WriteString("C: DATA\nS: 354\n")
-	for line := range strings.Lines(ts.ReadFile(args[2])) {
-		line = strings.TrimRight(line, "\r\n")
-		if strings.HasPrefix(line, ".") {
-			line = "." + line
-		}
-		b.WriteString("C: " + line + "\n")
-	}
-	b.WriteString("C: .\nS: 250\nC: QUIT\nS: 221\n")
-	ts.Check(world(ts).Dialogue(b.String()))
-}
-
-func cmdSMTP(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, args, 1)
-	ts.Check(world(ts).Dialogue(ts.ReadFile(args[0])))
-}
-
-// Dialogue talks to the relay as text says: "C: ..." is sent with CRLF, "S:
-// REGEXP" must match the beginning of the next reply line (further lines of
-// the same reply are passed over), "S: EOF" is the end. Lines without either
-// are comments.
-func (w *World) Dialogue(text string) error {
-	c, err := w.Net.Dial(w.ctx, netip.Addr{}, netip.MustParseAddrPort("127.0.0.1:2525"))
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Hour))
-	in := bufio.NewReader(c)
-	for n := 0; text != ""; n++ {
-		var line string
-		line, text, _ = strings.Cut(text, "\n")
-		if send, ok := strings.CutPrefix(line, "C: "); ok || line == "C:" {
-			if _, err := c.Write([]byte(send + "\r\n")); err != nil {
-				return fmt.Errorf("line %d: %w", n+1, err)
-			}
-		} else if want, ok := strings.CutPrefix(line, "S: "); ok {
-			if err := expect(in, want); err != nil {
-				return fmt.Errorf("line %d: %w", n+1, err)
-			}
-		}
-	}
-	return nil
-}
-
-func expect(in *bufio.Reader, want string) error {
-	re, err := regexp.Compile("^" + want)
-	if err != nil {
-		return err
-	}
-	matched, all := false, []string{}
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			if want == "EOF" {
-				return nil
-			}
-			return fmt.Errorf("want %q: %w", want, err)
-		}
-		line = strings.TrimRight(line, "\r\n")
-		matched = matched || re.MatchString(line)
-		all = append(all, line)
-		if len(line) < 4 || line[3] != '-' {
-			break
-		}
-	}
-	if !matched {
-		return fmt.Errorf("want %q, got %q", want, all)
-	}
-	return nil
-}
-
-func cmdGot(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, args, 2)
 	synctest.Wait()
-	got := world(ts).Got(args[0])
-	for _, m := range got {
-		fmt.Fprintf(ts.Stdout(), "MAIL FROM:<%s> %s\n", m.From, m.MailArgs)
-		for i, to := range m.To {
-			fmt.Fprintf(ts.Stdout(), "RCPT TO:<%s> %s\n", to, m.RcptArgs[i])
-		}
-		fmt.Fprintf(ts.Stdout(), "%s\n", strings.ReplaceAll(string(m.Data), "\r\n", "\n"))
-	}
-	if fmt.Sprint(len(got)) != args[1] {
-		ts.Fatalf("%s took %d messages, want %s", args[0], len(got), args[1])
-	}
-}
-
-// cmdMailLog prints one line an event: kind, recipient, attempt, reply.
-func cmdMailLog(ts *testscript.TestScript, neg bool, _ []string) {
-	synctest.Wait()
-	text, err := world(ts).MailLog()
-	ts.Check(err)
-	for line := range strings.Lines(text) {
-		var r struct {
-			Type, Sender string
-			Recipient    any
-			Attempts     int `json:"num_attempts"`
-			Response     struct {
-				Code     int
-				Enhanced *struct{ Class, Subject, Detail int } `json:"enhanced_code"`
-				Content  string
-				Command  string
-			}
-		}
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			ts.Fatalf("%q: %v", line, err)
-		}
-		enhanced := "-"
-		if e := r.Response.Enhanced; e != nil {
-			enhanced = fmt.Sprintf("%d.%d.%d", e.Class, e.Subject, e.Detail)
-		}
-		fmt.Fprintf(ts.Stdout(), "%s from=<%s> to=<%v> attempt=%d %s: %d %s %s\n", r.Type, r.Sender, r.Recipient, r.Attempts,
-			r.Response.Command, r.Response.Code, enhanced, r.Response.Content)
-	}
-}
-
-func cmdQueue(ts *testscript.TestScript, neg bool, _ []string) {
-	synctest.Wait()
-	list, err := world(ts).Relay().Queue().List(context.Background(), queue.Filter{All: true, Limit: 1000})
-	ts.Check(err)
-	if len(list) == 0 {
-		fmt.Fprintln(ts.Stdout(), "empty")
-	}
-	for _, m := range list {
-		for i, r := range m.State.Recipients {
-			fmt.Fprintf(ts.Stdout(), "%s attempts=%d %s\n", m.Envelope.Recipients[i].Address, r.Attempts, r.Fate)
-		}
-	}
 }

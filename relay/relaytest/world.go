@@ -2,23 +2,30 @@ package relaytest
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
-	"testing/synctest"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"tenma/bench/internet"
 	"tenma/dnscache/dnstest"
 	"tenma/metrics"
 	"tenma/relay"
 	"tenma/relay/config"
+	"tenma/relay/mailbox"
 	"tenma/relay/relaytest/fakenet"
+	"tenma/relay/wire/smtp"
 	"tenma/spool/pebblespool"
 )
 
@@ -48,8 +55,14 @@ type World struct {
 	receivers map[string]*internet.Receiver
 	wg        sync.WaitGroup
 
-	mu  sync.Mutex
-	got []internet.Message // guarded by mu
+	mu      sync.Mutex
+	got     []internet.Message // guarded by mu
+	arrived chan struct{}      // guarded by mu: closed and replaced when got grows
+
+	full   atomic.Bool // the spool's disk
+	broken atomic.Bool // the spool's log cannot be written
+	ca     *authority  // made when first needed
+	keys   map[string][]string
 
 	relay *relay.Relay
 	host  *host // the relay's side of the network
@@ -57,6 +70,7 @@ type World struct {
 	ended chan error
 
 	logFile string
+	boxes   string // where mailboxes are
 }
 
 // New makes a world whose files live in dir.
@@ -65,18 +79,23 @@ func New(t TB, dir, zone string) *World {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &World{
 		Net: fakenet.New(), DNS: dnstest.New(zone), Dir: dir, t: t, disk: vfs.NewCrashableMem(), random: rand.New(rand.NewPCG(1, 2)),
-		ctx: ctx, cancel: cancel, receivers: map[string]*internet.Receiver{},
+		ctx: ctx, cancel: cancel, receivers: map[string]*internet.Receiver{}, arrived: make(chan struct{}), keys: map[string][]string{},
 	}
 }
 
 // Receive puts a receiving host on the network, or changes the manner of one
-// that is there. words are internet.ParseManner's.
+// that is there. words are internet.ParseManner's; with "ca" among them its
+// certificate is one that the relay trusts.
 func (w *World) Receive(name, address string, words ...string) *internet.Receiver {
 	w.t.Helper()
-	m, err := internet.ParseManner(words, nil)
-	if slices.ContainsFunc(words, func(s string) bool { return strings.HasPrefix(s, "tls") }) {
-		m, err = internet.ParseManner(words, internet.SelfSigned(name))
+	var cert *tls.Config
+	if i := slices.Index(words, "ca"); i >= 0 {
+		words = slices.Delete(slices.Clone(words), i, i+1)
+		cert = w.authority().issue(name)
+	} else if slices.ContainsFunc(words, func(s string) bool { return strings.HasPrefix(s, "tls") }) {
+		cert = internet.SelfSigned(name)
 	}
+	m, err := internet.ParseManner(words, cert)
 	if err != nil {
 		w.t.Fatalf("%v", err)
 	}
@@ -92,6 +111,8 @@ func (w *World) Receive(name, address string, words ...string) *internet.Receive
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.got = append(w.got, m)
+		close(w.arrived)
+		w.arrived = make(chan struct{})
 	})
 	w.receivers[name] = r
 	w.wg.Go(func() { r.Serve(w.ctx, l) })
@@ -111,6 +132,51 @@ func (w *World) Got(receiver string) []internet.Message {
 	return out
 }
 
+// Await returns when a receiver has taken n messages, or with an error when ctx
+// ends. It is for tests outside a bubble.
+func (w *World) Await(ctx context.Context, receiver string, n int) error {
+	for {
+		w.mu.Lock()
+		arrived := w.arrived
+		w.mu.Unlock()
+		got := len(w.Got(receiver))
+		if got >= n {
+			return nil
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return fmt.Errorf("%s took %d messages, not %d: %w", receiver, got, n, ctx.Err())
+		}
+	}
+}
+
+// DiskFull says whether the spool's disk has room only for its reserve.
+func (w *World) DiskFull(full bool) { w.full.Store(full) }
+
+// BreakDisk makes every sync of the spool's log fail from now on. Then the
+// spool is sick, goroutines of its store stay for good, and so a bubble cannot
+// end: such a World is for outside.
+func (w *World) BreakDisk() { w.broken.Store(true) }
+
+// space is how much room the spool's disk has.
+func (w *World) space() (free, total uint64, err error) {
+	if w.full.Load() {
+		return 1 << 30, 1 << 40, nil
+	}
+	return 1 << 39, 1 << 40, nil
+}
+
+// disk is w.disk with the failure that BreakDisk asks for.
+func (w *World) spoolFS() vfs.FS {
+	return errorfs.Wrap(w.disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if sync := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo; sync && w.broken.Load() {
+			return errors.New("injected: input/output error")
+		}
+		return nil
+	}))
+}
+
 // Start runs a relay on the configuration file at path.
 func (w *World) Start(path string) {
 	w.t.Helper()
@@ -123,14 +189,18 @@ func (w *World) Start(path string) {
 	if out == nil {
 		out = io.Discard
 	}
+	w.boxes = c.Mailbox.Dir
 	w.host = newHost(w.Net, w.DNS)
 	w.logFile = w.disk.PathJoin(c.MailLog.Dir, "mail.jsonl")
 	r, err := relay.New(relay.Options{
 		Config: c, Version: "test", FS: w.disk, Listen: w.host.Listen, Dialer: w.host, DialDNS: w.host.DialDNS,
-		Random: seeded{w.random}, Seed: 1,
+		Random: seeded{w.random}, Seed: 1, Roots: w.authority().pool,
 		Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OpenSpool: func(_ config.Spool, flush func() error, m *metrics.Spool, log *slog.Logger) (relay.Engine, error) {
-			return pebblespool.Open(pebblespool.Options{Dir: "spool", FS: w.disk, Bubble: true, BeforeSettle: flush, Metrics: m, Logger: log})
+			return pebblespool.Open(pebblespool.Options{
+				Dir: "spool", FS: w.spoolFS(), Bubble: true, BeforeSettle: flush, Metrics: m, Logger: log, FreeSpace: w.space,
+				MemTable: 16 << 20,
+			})
 		},
 	})
 	if err != nil {
@@ -143,7 +213,6 @@ func (w *World) Start(path string) {
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 	w.relay, w.stop, w.ended = r, stop, ended
-	synctest.Wait()
 }
 
 // Relay is the running relay, nil when there is none.
@@ -156,7 +225,35 @@ func (w *World) MailLog() (string, error) {
 			return "", err
 		}
 	}
-	f, err := w.disk.Open(w.logFile)
+	return w.read(w.logFile)
+}
+
+// Mailbox gives the messages in an account's Maildir, in the order of their
+// file names.
+func (w *World) Mailbox(a smtp.Address) ([]string, error) {
+	domain, local, err := mailbox.Dir(a)
+	if err != nil {
+		return nil, err
+	}
+	dir := w.disk.PathJoin(w.boxes, domain, local, "new")
+	names, err := w.disk.List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	slices.Sort(names)
+	var all []string
+	for _, n := range names {
+		text, err := w.read(w.disk.PathJoin(dir, n))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, err
+}
+
+func (w *World) read(name string) (string, error) {
+	f, err := w.disk.Open(name)
 	if err != nil {
 		return "", err
 	}

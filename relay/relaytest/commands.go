@@ -1,0 +1,248 @@
+package relaytest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-msgauth/dkim"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"tenma/bench/internet"
+	"tenma/dnscache/dnstest"
+	"tenma/relay/config"
+	"tenma/relay/policy/auth"
+	keys "tenma/relay/policy/dkim"
+	"tenma/relay/queue"
+	"tenma/relay/wire/smtp"
+)
+
+func cmdDNS(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	faults := map[string]dnstest.Fault{"ok": dnstest.None, "servfail": dnstest.ServFail, "silent": dnstest.Silence, "refused": dnstest.Refuse}
+	f, ok := faults[args[0]]
+	if !ok {
+		ts.Fatalf("no fault %q", args[0])
+	}
+	world(ts).DNS.Misbehave(strings.Join(args[1:], " "), dnstest.Manner{Fault: f})
+}
+
+func cmdDisk(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1)
+	world(ts).DiskFull(args[0] == "full")
+	time.Sleep(2 * time.Second) // the spool asks once a second at most
+}
+
+func cmdUser(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	c, _, err := config.Load(ts.MkAbs("relay.toml"))
+	ts.Check(err)
+	ts.Check(os.MkdirAll(c.DataDir, 0o700))
+	d, err := auth.Open(c.Auth)
+	ts.Check(err)
+	a, err := smtp.ParseMailbox(args[0])
+	ts.Check(err)
+	ts.Check(d.Add(a, args[1]))
+}
+
+func cmdKey(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 3)
+	path := ts.MkAbs(filepath.Join("keys", args[1]+".pem"))
+	key, err := keys.Generate(args[2], 0, path)
+	ts.Check(err)
+	record, err := keys.Record(key.Public())
+	ts.Check(err)
+	world(ts).keys[keys.Name(args[1], smtp.Domain(args[0]))] = []string{record}
+}
+
+// cmdVerify prints one line for each DKIM signature of each message.
+func cmdVerify(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1)
+	w := world(ts)
+	lookup := func(domain string) ([]string, error) {
+		if txt := w.keys[domain]; txt != nil {
+			return txt, nil
+		}
+		return nil, fmt.Errorf("no record %s", domain)
+	}
+	for _, m := range w.Got(args[0]) {
+		found, err := dkim.VerifyWithOptions(bytes.NewReader(m.Data), &dkim.VerifyOptions{LookupTXT: lookup})
+		ts.Check(err)
+		for _, v := range found {
+			if v.Err != nil {
+				fmt.Fprintf(ts.Stdout(), "fail %s: %v\n", v.Domain, v.Err)
+			} else {
+				fmt.Fprintf(ts.Stdout(), "pass %s\n", v.Domain)
+			}
+		}
+		if len(found) == 0 {
+			fmt.Fprintln(ts.Stdout(), "none")
+		}
+	}
+}
+
+func cmdMailbox(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	synctest.Wait()
+	a, err := smtp.ParseMailbox(args[0])
+	ts.Check(err)
+	all, err := world(ts).Mailbox(a)
+	ts.Check(err)
+	for _, text := range all {
+		fmt.Fprintf(ts.Stdout(), "%s\n", strings.ReplaceAll(text, "\r\n", "\n"))
+	}
+	if fmt.Sprint(len(all)) != args[1] {
+		ts.Fatalf("mailbox %s holds %d messages, want %s", args[0], len(all), args[1])
+	}
+}
+
+// cmdHTTP prints status and body of the answer.
+func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1)
+	w := world(ts)
+	t := &http.Transport{DialContext: w.Net.DialContext, DisableKeepAlives: true}
+	r, err := http.NewRequestWithContext(w.ctx, http.MethodGet, "http://127.0.0.1:8080"+args[0], nil)
+	ts.Check(err)
+	answer, err := t.RoundTrip(r)
+	ts.Check(err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", answer.StatusCode, body)
+	synctest.Wait()
+}
+
+// operate makes a command of one of the queue's operations. Without an
+// argument it means all messages, else those to that recipient.
+func operate(do func(q *queue.Queue, ctx context.Context, f queue.Filter) (int, error)) command {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		f := queue.Filter{All: len(args) == 0}
+		if len(args) > 0 {
+			f.Recipient = args[0]
+		}
+		n, err := do(world(ts).Relay().Queue(), context.Background(), f)
+		ts.Check(err)
+		fmt.Fprintln(ts.Stdout(), n)
+		time.Sleep(time.Second)
+		synctest.Wait()
+	}
+}
+
+func cmdSend(ts *testscript.TestScript, neg bool, args []string) {
+	flags := flag.NewFlagSet("send", flag.ContinueOnError)
+	n := flags.Int("n", 1, "")
+	ts.Check(flags.Parse(args))
+	args = flags.Args()
+	need(ts, neg, args, 3)
+	var b strings.Builder
+	b.WriteString("S: 220\nC: EHLO client.test\nS: 250\n")
+	for range *n {
+		fmt.Fprintf(&b, "C: MAIL FROM:<%s>\nS: 250\n", args[0])
+		for to := range strings.SplitSeq(args[1], ",") {
+			fmt.Fprintf(&b, "C: RCPT TO:<%s>\nS: 250\n", to)
+		}
+		b.WriteString("C: DATA\nS: 354\n")
+		for line := range strings.Lines(ts.ReadFile(args[2])) {
+			line = strings.TrimRight(line, "\r\n")
+			if strings.HasPrefix(line, ".") {
+				line = "." + line
+			}
+			b.WriteString("C: " + line + "\n")
+		}
+		b.WriteString("C: .\nS: 250\n")
+	}
+	b.WriteString("C: QUIT\nS: 221\n")
+	ts.Check(world(ts).Dialogue(b.String()))
+}
+
+func cmdSMTP(ts *testscript.TestScript, neg bool, args []string) {
+	flags := flag.NewFlagSet("smtp", flag.ContinueOnError)
+	var as Client
+	flags.TextVar(&as.From, "from", netip.Addr{}, "")
+	flags.TextVar(&as.To, "to", netip.AddrPort{}, "")
+	ts.Check(flags.Parse(args))
+	need(ts, neg, flags.Args(), 1)
+	ts.Check(world(ts).DialogueAs(as, ts.ReadFile(flags.Arg(0))))
+}
+
+func cmdGot(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	synctest.Wait()
+	got := world(ts).Got(args[0])
+	for _, m := range got {
+		printMessage(ts.Stdout(), &m)
+	}
+	if fmt.Sprint(len(got)) != args[1] {
+		ts.Fatalf("%s took %d messages, want %s", args[0], len(got), args[1])
+	}
+}
+
+func printMessage(w io.Writer, m *internet.Message) {
+	fmt.Fprintf(w, "VIA tls=%t bdat=%t user=%s\n", m.TLS, m.Chunking, m.User)
+	fmt.Fprintf(w, "MAIL FROM:<%s> %s\n", m.From, m.MailArgs)
+	for i, to := range m.To {
+		fmt.Fprintf(w, "RCPT TO:<%s> %s\n", to, m.RcptArgs[i])
+	}
+	fmt.Fprintf(w, "%s\n", strings.ReplaceAll(string(m.Data), "\r\n", "\n"))
+}
+
+// cmdMailLog prints one line an event: kind, sender, recipient, attempt, reply,
+// and how it got there.
+func cmdMailLog(ts *testscript.TestScript, neg bool, _ []string) {
+	synctest.Wait()
+	text, err := world(ts).MailLog()
+	ts.Check(err)
+	for line := range strings.Lines(text) {
+		var r struct {
+			Type, Sender, Detail string
+			Recipient            any
+			Attempts             int                         `json:"num_attempts"`
+			Peer                 struct{ Name, Addr string } `json:"peer_address"`
+			TLS                  string                      `json:"tls_protocol_version"`
+			Verified             bool                        `json:"tls_verified"`
+			Response             struct {
+				Code     int
+				Enhanced *struct{ Class, Subject, Detail int } `json:"enhanced_code"`
+				Content  string
+				Command  string
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			ts.Fatalf("%q: %v", line, err)
+		}
+		enhanced := "-"
+		if e := r.Response.Enhanced; e != nil {
+			enhanced = fmt.Sprintf("%d.%d.%d", e.Class, e.Subject, e.Detail)
+		}
+		fmt.Fprintf(ts.Stdout(), "%s from=<%s> to=<%v> attempt=%d %s: %d %s %s; peer=%s tls=%s verified=%t %s\n", r.Type, r.Sender, r.Recipient,
+			r.Attempts, r.Response.Command, r.Response.Code, enhanced, strings.ReplaceAll(r.Response.Content, "\n", "|"), r.Peer.Name, r.TLS, r.Verified, r.Detail)
+	}
+}
+
+func cmdQueue(ts *testscript.TestScript, neg bool, _ []string) {
+	synctest.Wait()
+	list, err := world(ts).Relay().Queue().List(context.Background(), queue.Filter{All: true, Limit: 10_000})
+	ts.Check(err)
+	if len(list) == 0 {
+		fmt.Fprintln(ts.Stdout(), "empty")
+	}
+	for _, m := range list {
+		for i, r := range m.State.Recipients {
+			held := ""
+			if m.State.Held {
+				held = " held"
+			}
+			fmt.Fprintf(ts.Stdout(), "%s attempts=%d %s%s\n", m.Envelope.Recipients[i].Address, r.Attempts, r.Fate, held)
+		}
+	}
+}
