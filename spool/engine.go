@@ -93,6 +93,8 @@ type Settlement struct {
 	Due time.Time
 	// Park says that the receiver of Feed forgets the entry: Feed hands it out
 	// again when Due comes near. Without Park the receiver keeps track itself.
+	// Only who has the entry from Feed may park it. A parked entry that is
+	// settled without Park is handed out, since nobody keeps track of it.
 	Park bool
 
 	// Keys are words to find the entry by, written with the first settlement
@@ -100,7 +102,8 @@ type Settlement struct {
 	Keys []string
 
 	// Drafts are stored in the same step (a DSN). They draw on the reserve
-	// that ErrFull keeps free.
+	// that ErrFull keeps free. One whose id or dedupe key is known is left out,
+	// and the rest of the settlement holds.
 	Drafts []Draft
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"testing/synctest"
 	"time"
 
 	"tenma/spool"
@@ -38,7 +39,9 @@ func testKnownID(r *rig) {
 	again := d
 	again.Envelope, again.Body, again.State = []byte("other"), []byte("other"), nil
 	other := r.draft(10)
-	r.commit(again, other, other)
+	twice := other
+	twice.Body = []byte("other")
+	r.commit(again, other, twice)
 	r.same(d)
 	r.same(other)
 	r.wantFed(d.ID, other.ID)
@@ -102,23 +105,30 @@ func testDedupe(r *rig) {
 
 // testDedupeInGroup has two use a key while neither is durable.
 func testDedupeInGroup(r *rig) {
-	a, b := r.draft(10), r.draft(10)
-	a.DedupeKey, b.DedupeKey = []byte("k"), []byte("k")
-	errs := make(chan error, 2)
-	go func() { errs <- r.Commit(r.ctx, a) }()
-	go func() { errs <- r.Commit(r.ctx, b) }()
-	stored := 0
-	for range 2 {
-		err := <-errs
-		if err == nil {
-			stored++
-		} else if !errors.Is(err, spool.ErrDuplicate) {
+	a, b := r.keyed("k"), r.keyed("k")
+	same := a
+	same.DedupeKey, same.Body = nil, []byte("other")
+	errs := make(chan error, 3)
+	r.stop()
+	r.startAfter(func(e Engine) { // before Run, so that they surely come together
+		for _, d := range []spool.Draft{a, b, same} {
+			go func() { errs <- e.Commit(r.ctx, d) }()
+			synctest.Wait()
+		}
+	})
+	duplicates := 0
+	for range 3 {
+		if err := <-errs; errors.Is(err, spool.ErrDuplicate) {
+			duplicates++
+		} else if err != nil {
 			r.Fatal(err)
 		}
 	}
-	if stored != 1 {
-		r.Fatalf("%d were stored", stored)
+	if duplicates != 1 {
+		r.Fatalf("%d were duplicates", duplicates)
 	}
+	r.same(a)
+	r.gone(b.ID)
 	if n := len(r.received()); n != 1 {
 		r.Fatalf("%d were fed", n)
 	}

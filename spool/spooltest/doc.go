@@ -4,6 +4,5 @@
 // promise, in calm and with many goroutines, across orderly restarts, and
 // against a model that is driven at random. Time is that of a
 // testing/synctest bubble. How an engine survives a crash depends on what it
-// stands on, so those tests are the engine's own; Script and Check are the story
-// they crash and the questions they ask afterwards.
+// stands on, so those tests are the engine's own; Same and Text help them.
 package spooltest

@@ -50,7 +50,10 @@ func newRig(t *testing.T, open Store) *rig {
 	return r
 }
 
-func (r *rig) start() {
+func (r *rig) start() { r.Helper(); r.startAfter(func(Engine) {}) }
+
+// startAfter opens the engine and calls before ahead of Run.
+func (r *rig) startAfter(before func(Engine)) {
 	r.Helper()
 	e, err := r.open()
 	if err != nil {
@@ -59,6 +62,7 @@ func (r *rig) start() {
 	r.Engine = e
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.ended, r.fed = make(chan error, 1), make(chan error, 1)
+	before(e)
 	go func() { r.ended <- e.Run(r.ctx) }()
 	r.feed()
 }
