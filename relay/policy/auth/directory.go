@@ -114,13 +114,17 @@ func (d *Directory) Reload() error {
 	return nil
 }
 
+// lookEvery is how old a look at the accounts file may be. A stat takes a
+// microsecond; whoever has just been given an account should not be refused.
+const lookEvery = 50 * time.Millisecond
+
 // current gives the accounts, read again if the file has changed. It looks at
-// the file at most once a second.
+// the file at most once in lookEvery.
 func (d *Directory) current() *snapshot {
 	s := d.accounts.Load()
 	now := time.Now().UnixNano()
 	looked := d.looked.Load()
-	if d.path == "" || now-looked < int64(time.Second) || !d.looked.CompareAndSwap(looked, now) {
+	if d.path == "" || now-looked < int64(lookEvery) || !d.looked.CompareAndSwap(looked, now) {
 		return s
 	}
 	info, err := os.Stat(d.path)
