@@ -52,7 +52,7 @@ func Run(t *testing.T, store func(t *testing.T) Store) {
 			})
 		})
 	}
-	for seed := range uint64(5) {
+	for seed := range uint64(3) {
 		t.Run("model", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, store(t))
