@@ -13,9 +13,10 @@ type client struct {
 	smtp *smtp.Client
 }
 
-func dial(ctx context.Context, addr string) (*client, error) {
-	d := net.Dialer{Timeout: 5 * time.Second}
-	conn, err := d.DialContext(ctx, "tcp", addr)
+func dial(ctx context.Context, by func(ctx context.Context, network, address string) (net.Conn, error), addr string) (*client, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := by(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,11 +22,16 @@ import (
 
 // Options say how the demo runs.
 type Options struct {
-	Relay    relay.Options // complete but for the outside world, which the demo puts in
-	Rate     float64       // messages a second
-	Out      io.Writer
-	Terminal bool          // Out is one: redraw in place, every second
-	For      time.Duration // end after this; 0: when ctx is cancelled
+	Relay relay.Options // complete but for the outside world, which the demo puts in
+	Rate  float64       // messages a second
+	Out   io.Writer
+	// Size gives the columns and lines of the terminal that Out is: the summary
+	// is drawn in place, every second. nil: no terminal, a line now and then.
+	Size func() (columns, lines int)
+	For  time.Duration // end after this; 0: when ctx is cancelled
+	Hint string        // what else to try, below the summary; each line at most 80 columns
+	// Dial is how the source of mail reaches the relay; nil: by TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // sender is where the demo's mail comes from and its DSNs go.
@@ -68,17 +74,24 @@ func Run(ctx context.Context, o Options) error {
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(running) }()
 
-	s := &source{addr: smtp[0].String(), domains: domains(providers), rate: o.Rate}
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer).DialContext
+	}
+	s := &source{addr: smtp[0].String(), dial: o.Dial, domains: domains(providers), rate: o.Rate}
 	sourced := make(chan struct{})
 	go func() { defer close(sourced); s.run(ctx) }()
-	v := &view{out: o.Out, terminal: o.Terminal, providers: providers, hosts: hosts, queue: r.Queue(), source: s, smtp: smtp[0], http: http}
+	v := &view{out: o.Out, size: o.Size, hint: o.Hint, providers: providers, hosts: hosts, queue: r.Queue(), source: s, smtp: smtp[0], http: http}
 	err = v.run(ctx, ended)
 	<-sourced
-	stopRelay()
-	if err == nil {
-		err = <-ended
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(o.Out, "\n%d messages handed in, %d taken by the providers.\n", s.accepted.Load(), v.taken())
+	fmt.Fprint(o.Out, "\nStopping: deliveries under way finish.\n")
+	waiting, _ := r.Queue().Summary(world) // zero, if it cannot be told any more
+	stopRelay()
+	err = <-ended
+	fmt.Fprintf(o.Out, "%d messages went in; the providers took %d, returned mail included.\nAbout %d still waited for another try.\n",
+		s.accepted.Load(), v.taken(), waiting.Deferred+waiting.Parked)
 	return err
 }
 
@@ -103,6 +116,7 @@ func domains(providers []internet.Provider) []string {
 // source hands in mail over one SMTP connection, at a steady rate.
 type source struct {
 	addr     string
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	domains  []string
 	rate     float64
 	accepted atomic.Int64
@@ -127,7 +141,7 @@ func (s *source) run(ctx context.Context) {
 		}
 		var err error
 		if c == nil {
-			if c, err = dial(ctx, s.addr); err != nil {
+			if c, err = dial(ctx, s.dial, s.addr); err != nil {
 				s.lastErr.Store(err.Error())
 				continue
 			}

@@ -54,6 +54,16 @@ func (c *console) width() int {
 	return 0
 }
 
+// size is how large the terminal is, 80 by 24 where it cannot be told.
+func (c *console) size() (columns, lines int) {
+	if f, ok := c.out.(*os.File); ok {
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
+			return w, h
+		}
+	}
+	return 80, 24
+}
+
 // clean takes out what could steer a terminal: replies and addresses come from
 // strangers.
 func clean(s string) string {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -16,7 +18,7 @@ import (
 )
 
 type demoCommand struct {
-	Rate float64       `default:"20" placeholder:"N" help:"Messages a second."`
+	Rate float64       `default:"20" placeholder:"N" help:"Messages a second, at most 10000. Default: ${default}."`
 	For  time.Duration `placeholder:"TIME" help:"End after this, such as 30s. Without it: run until interrupted."`
 	Keep bool          `help:"Keep the data directory at the end."`
 }
@@ -38,12 +40,7 @@ func (x *demoCommand) Run(ctx context.Context, c *console) (err error) {
 	if !x.Keep {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	path := filepath.Join(dir, "tenma.toml")
-	text := "hostname = \"mx1.sender.test\"\n" + strings.Replace(config.DefaultText(), `data_dir = "tenma-data"`, `data_dir = "data"`, 1)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		return err
-	}
-	cfg, _, err := config.Load(path)
+	cfg, path, err := demoConfig(dir)
 	if err != nil {
 		return err
 	}
@@ -55,8 +52,55 @@ func (x *demoCommand) Run(ctx context.Context, c *console) (err error) {
 	defer logFile.Close()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	fmt.Fprintf(c.out, "The demo's relay log is %s; in another terminal try:\n\n  tenma queue summary -c %s\n\n", logFile.Name(), path)
-	return demo.Run(ctx, demo.Options{
-		Relay: options(cfg, logger(logFile, cfg.Log)), Rate: x.Rate, Out: c.out, Terminal: c.width() > 0, For: x.For,
-	})
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	hint := fmt.Sprintf("In another terminal:\n  %s queue list -c %s\n  tail -f %s\n", program(), path, filepath.Join(cfg.MailLog.Dir, "mail.jsonl"))
+	o := demo.Options{Relay: options(cfg, logger(logFile, cfg.Log)), Rate: x.Rate, Out: c.out, For: x.For, Hint: hint}
+	if c.width() > 0 {
+		o.Size = c.size
+	} else {
+		fmt.Fprint(c.out, hint+"\n")
+	}
+	err = demo.Run(ctx, o)
+	if x.Keep {
+		fmt.Fprintf(c.out, "What the relay wrote is in %s.\n", dir)
+	}
+	return err
+}
+
+// demoConfig writes the default configuration into dir, with other ports for
+// those that are taken: something else may be running already.
+func demoConfig(dir string) (cfg *config.Config, path string, err error) {
+	text := "hostname = \"mx1.sender.test\"\n" + strings.Replace(config.DefaultText(), `data_dir = "tenma-data"`, `data_dir = "data"`, 1)
+	path = filepath.Join(dir, "tenma.toml")
+	load := func() error {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return err
+		}
+		cfg, _, err = config.Load(path)
+		return err
+	}
+	if err := load(); err != nil {
+		return nil, "", err
+	}
+	var addresses []string
+	for _, l := range cfg.Ingress.Listeners {
+		addresses = append(addresses, l.Address)
+	}
+	for _, l := range cfg.Admin.Listeners {
+		addresses = append(addresses, l.Address)
+	}
+	for _, a := range addresses {
+		l, err := net.Listen("tcp", a)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			if l, err = net.Listen("tcp", "127.0.0.1:0"); err == nil {
+				text = strings.Replace(text, strconv.Quote(a), strconv.Quote(l.Addr().String()), 1)
+			}
+		}
+		if err != nil {
+			return nil, "", fmt.Errorf("looking for a free port: %w", err)
+		}
+		defer l.Close() // all are held until the last is found
+	}
+	err = load()
+	return cfg, path, err
 }

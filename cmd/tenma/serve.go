@@ -67,6 +67,7 @@ func (x *serveCommand) serve(ctx context.Context, r process, log *slog.Logger, s
 	defer drain()
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
+	log.Info("started", "version", version(), "revision", revision(), "pid", os.Getpid())
 	for {
 		select {
 		case err := <-done:
@@ -160,9 +161,9 @@ Send a first message (put your own address for you@example.com):
     curl --url smtp://%[1]s --mail-from %[2]s --mail-rcpt you@example.com --upload-file -
 
 or: swaks --server %[1]s --from %[2]s --to you@example.com
-and see where it is: tenma queue list%[3]s
+and see where it is: %[4]s queue list%[3]s
 
-`, to, from, flag(cfg))
+`, to, from, flag(cfg), program())
 }
 
 // flag names the configuration for the next command.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 type versionCommand struct {
@@ -26,6 +28,14 @@ func (x *versionCommand) Run(c *console) error {
 	}
 	_, err := fmt.Fprintf(c.out, "tenma %s, %s, %s\n", v.Version, v.Go, v.Platform)
 	return err
+}
+
+// program is how to call this program again in the same directory.
+func program() string {
+	if strings.Contains(os.Args[0], "go-build") { // started by go run, which deletes its file
+		return "go run ./cmd/tenma"
+	}
+	return os.Args[0]
 }
 
 // version is the module's, "devel" for a build from a checkout.
