@@ -139,7 +139,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	var errs []error
 	select {
 	case <-ctx.Done():
-		r.log.Info("draining", "reason", context.Cause(ctx))
+		r.log.Debug("draining", "reason", context.Cause(ctx))
 	case err := <-failed:
 		r.log.Error("a part of the relay failed; stopping", "error", err)
 		errs = append(errs, err)
@@ -185,7 +185,7 @@ func (r *Relay) Ready() error {
 	ready := r.ready
 	r.mu.Unlock()
 	if !ready {
-		return errors.New("not running")
+		return errors.New("no mail is taken: the relay is starting or stopping")
 	}
 	return r.spool.Health()
 }

@@ -44,6 +44,8 @@ func run(ctx context.Context, args []string, c *console) int {
 		args = []string{"--help"}
 	case args[0] == "help": // "help queue list" is "queue list --help"
 		args = append(args[1:len(args):len(args)], "--help")
+	case args[0] == "--version": // as most programs have it
+		args = []string{"version"}
 	}
 	exited := -1
 	parser, err := kong.New(&commands{},

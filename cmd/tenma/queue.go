@@ -78,7 +78,7 @@ func (x *queueSummary) Run(ctx context.Context, c *console) error {
 type queueList struct {
 	remote
 	filters
-	Limit int `default:"100" placeholder:"N" help:"At most so many messages; 0 for all."`
+	Limit int `default:"100" placeholder:"N" help:"At most so many messages; 0 for all. Default: ${default}."`
 }
 
 // Run is the command.
@@ -200,6 +200,9 @@ func (x *verb) act(ctx context.Context, c *console, name, done string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if len(sel.IDs) > 0 && n == 0 {
+		return errors.New("nothing with these ids and filters is in the queue; delivered, returned or deleted already? The mail log knows")
 	}
 	if want := len(slices.Compact(slices.Sorted(slices.Values(sel.IDs)))); n < want {
 		return fmt.Errorf("only %d of %s were found; \"tenma queue show ID\" tells which", n, count(want, "message"))

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"tenma/relay/admin"
@@ -26,6 +27,9 @@ type remote struct {
 
 // client finds the relay.
 func (r *remote) client() (*admin.Client, error) {
+	if r.URL != "" && !strings.HasPrefix(r.URL, "http://") && !strings.HasPrefix(r.URL, "https://") {
+		return nil, misuse("--url begins with http:// or https://, such as http://127.0.0.1:2580")
+	}
 	c := &admin.Client{URL: r.URL, HTTP: &http.Client{Timeout: 10 * time.Minute}}
 	r.tokenPath = r.TokenFile
 	if r.URL == "" || r.TokenFile == "" {

@@ -95,7 +95,7 @@ func (t *target) add(s *section, v *value) {
 		t.hosts = append(t.hosts, h)
 	default:
 		hint := ""
-		if _, _, err := net.SplitHostPort(v.text); err == nil || strings.Contains(v.text, ".") {
+		if !strings.Contains(v.text, "://") && strings.ContainsAny(v.text, ".:") {
 			hint = "; did you mean " + strconv.Quote("smtp://"+clip(v.text)) + "?"
 		}
 		s.errorf(v.at, `to must be "smtp://host:port", "smtps://...", "lmtp://...", "mx" or "discard", not %q%s`, clip(v.text), hint)
