@@ -17,7 +17,7 @@ type Intake struct {
 
 // IntakeRefused counts messages that were not taken, by reason.
 type IntakeRefused struct {
-	Loop, Header, Memory, Full, Storage, Body prometheus.Counter
+	Loop, Header, Memory, Full, Storage, Body, Sender prometheus.Counter
 }
 
 func newIntake(f promauto.Factory) *Intake {
@@ -38,6 +38,7 @@ func newIntake(f promauto.Factory) *Intake {
 		Refused: &IntakeRefused{
 			Loop: refused.WithLabelValues("loop"), Header: refused.WithLabelValues("header"), Memory: refused.WithLabelValues("memory"),
 			Full: refused.WithLabelValues("full"), Storage: refused.WithLabelValues("storage"), Body: refused.WithLabelValues("body"),
+			Sender: refused.WithLabelValues("sender"),
 		},
 		Commit: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "tenma_intake_commit_seconds", Help: "Wait of a message for stable storage.",

@@ -136,6 +136,11 @@ func (r *reception) judge(end int) {
 		r.server.deps.Metrics.Refused.Loop.Inc()
 		// RFC 5321 section 6.3, RFC 3463 section 3.5
 		r.err = smtp.Errorf(554, smtp.Status{5, 4, 6}, "Message has passed %d relays, it is going in circles", r.section.hops)
+		return
+	}
+	if err := maySend(r.e, header.Section(r.buf[:end])); err != nil {
+		r.server.deps.Metrics.Refused.Sender.Inc()
+		r.err = err
 	}
 }
 

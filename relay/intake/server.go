@@ -19,8 +19,9 @@ import (
 	"tenma/spool"
 )
 
-// Server is the door. It keeps promise 2 of package relay: what it stores as
-// the body is what came, octet for octet.
+// Server is the door. It keeps two promises of package relay. Promise 2: what
+// it stores as the body is what came, octet for octet. Promise 9: whoever logged
+// in sends only as its own domain (sender.go).
 type Server struct {
 	deps    Deps
 	config  atomic.Pointer[Config]
@@ -53,8 +54,8 @@ func (s *Server) Apply(c Config) {
 // Size, Prefix, EightBit and the texts for the log) and stores both. A nil
 // error means that they are on stable storage under the id that is returned.
 //
-// Errors are *smtp.Error or wrap one: 554 for a loop, 552 for a header section
-// beyond MaxHeader, 452 when memory or spool are full, 421 when the relay
+// Errors are *smtp.Error or wrap one: 554 for a loop, 550 for a sender
+// that the account may not use, 552 for a header section beyond MaxHeader, 452 when memory or spool are full, 421 when the relay
 // stops, 451 otherwise. The error of body itself comes back as it is.
 // After an error nothing of the message will be delivered, except that a spool
 // that did not answer within Config.CommitWait may still have it.
