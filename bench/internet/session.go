@@ -210,6 +210,9 @@ func (s *session) startTLS(m *Manner) error {
 		return nil
 	}
 	if m.TLSBroken {
+		if _, err := s.in.ReadByte(); err != nil { // of the ClientHello; before it this would be an injection
+			return errEnd
+		}
 		s.out.WriteString("this is no TLS\r\n")
 		s.out.Flush()
 		return errEnd
