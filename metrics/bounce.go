@@ -18,7 +18,7 @@ func NewBounce(r prometheus.Registerer) *Bounce { return newBounce(promauto.With
 func newBounce(f promauto.Factory) *Bounce {
 	return &Bounce{
 		DSNs: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "tenma_bounce_dsns_total", Help: "Delivery status notifications composed, by action.",
+			Name: "tenma_bounce_dsns_total", Help: "Delivery status notifications composed, by action: failed, delayed, delivered.",
 		}, []string{"action"}),
 	}
 }

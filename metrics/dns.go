@@ -35,10 +35,10 @@ type DNS struct {
 func newDNS(f promauto.Factory) *DNS {
 	return &DNS{
 		Lookups: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "tenma_dns_lookups_total", Help: "Lookups by type and result (hit, miss, joined, stale).",
+			Name: "tenma_dns_lookups_total", Help: "Lookups, by type and result: hit, miss, joined (with another's query), stale.",
 		}, []string{"type", "result"}),
 		Queries: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "tenma_dns_queries_total", Help: "Queries sent to DNS servers, by network and result.",
+			Name: "tenma_dns_queries_total", Help: "Queries sent to DNS servers, by network and result: answer, denial, truncated, failure, silence.",
 		}, []string{"network", "result"}),
 		QuerySeconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "tenma_dns_query_seconds", Help: "Time from a query to its reply.",

@@ -13,7 +13,7 @@ type Ingress struct {
 	// refused ones included.
 	Connections *prometheus.CounterVec
 	// ConnectionsRefused counts those that got no session; reason is total,
-	// address, rate, proxy, tls or drain.
+	// address, rate, proxy or drain.
 	ConnectionsRefused *prometheus.CounterVec
 	// Sessions is how many sessions are open.
 	Sessions *prometheus.GaugeVec
@@ -39,15 +39,15 @@ func newIngress(f promauto.Factory) *Ingress {
 	}
 	return &Ingress{
 		Connections:        counter("connections_total", "Connections accepted by the kernel, refused ones included."),
-		ConnectionsRefused: counter("connections_refused_total", "Connections that got no session.", "reason"),
+		ConnectionsRefused: counter("connections_refused_total", "Connections that got no session, by reason: total, address, rate, proxy, drain.", "reason"),
 		Sessions: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tenma_ingress_sessions", Help: "Sessions that are open.",
 		}, []string{"listener"}),
-		CommandsRefused: counter("commands_refused_total", "Commands answered with 4yz or 5yz.", "command", "status"),
+		CommandsRefused: counter("commands_refused_total", "Commands answered with 4yz or 5yz, by command and enhanced status.", "command", "status"),
 		Messages:        counter("messages_total", "Messages answered 250 after their last octet."),
-		MessagesRefused: counter("messages_refused_total", "Messages refused after or during their content, or cut off.", "status"),
+		MessagesRefused: counter("messages_refused_total", "Messages refused after or during their content, or cut off, by enhanced status.", "status"),
 		Octets:          counter("message_octets_total", "Octets of accepted bodies."),
-		TLSSessions:     counter("tls_sessions_total", "TLS handshakes with clients.", "result"),
-		Auth:            counter("auth_total", "AUTH exchanges.", "mechanism", "result"),
+		TLSSessions:     counter("tls_sessions_total", "TLS handshakes with clients, by result: good, failed.", "result"),
+		Auth:            counter("auth_total", "AUTH exchanges, by mechanism and result: good, failed, error.", "mechanism", "result"),
 	}
 }

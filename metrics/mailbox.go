@@ -18,7 +18,7 @@ func NewMailbox(r prometheus.Registerer) *Mailbox { return newMailbox(promauto.W
 func newMailbox(f promauto.Factory) *Mailbox {
 	return &Mailbox{
 		Deliveries: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "tenma_mailbox_deliveries_total", Help: "Deliveries to mailboxes here, by result.",
+			Name: "tenma_mailbox_deliveries_total", Help: "Deliveries to mailboxes here, by result: delivered, unknown, failed.",
 		}, []string{"result"}),
 	}
 }

@@ -33,7 +33,7 @@ func NewMaillog(r prometheus.Registerer) *Maillog { return newMaillog(promauto.W
 func newMaillog(f promauto.Factory) *Maillog {
 	return &Maillog{
 		Records: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "tenma_maillog_records_total", Help: "Mail log records taken, by kind.",
+			Name: "tenma_maillog_records_total", Help: "Mail log records taken, by kind as in the log's field type.",
 		}, []string{"kind"}),
 		Dropped: f.NewCounter(prometheus.CounterOpts{
 			Name: "tenma_maillog_dropped_total", Help: "Mail log records lost because they could not be written for too long.",

@@ -29,18 +29,18 @@ func newQueue(f promauto.Factory) *Queue {
 	}
 	return &Queue{
 		Recipients: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "tenma_queue_recipients_total", Help: "Recipients decided, by fate.",
+			Name: "tenma_queue_recipients_total", Help: "Outcomes, one per recipient, by fate: sent, deferred, failed, expired, deleted.",
 		}, []string{"fate"}),
 		Untried:    counter("untried_total", "Tries that cost their message no attempt."),
 		Lookups:    counter("lookups_total", "Domains looked up."),
 		Signatures: counter("signatures_total", "Messages that went through the signer."),
 		Settlements: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "tenma_queue_settlements_total", Help: "Settlements, by result.",
+			Name: "tenma_queue_settlements_total", Help: "Outcomes written to the spool, by result: ok, error.",
 		}, []string{"result"}),
 		Damaged:  counter("damaged_total", "Spool entries that could not be read."),
 		Ready:    gauge("ready", "Messages that wait for a free connection."),
 		Deferred: gauge("deferred", "Messages in memory that wait for their time."),
-		Running:  gauge("running", "Attempts under way."),
+		Running:  gauge("running", "Attempts under way; one may hold several recipients."),
 		Lanes:    gauge("lanes", "Lanes in memory."),
 		Paused:   gauge("paused_shards", "Shards that hold deliveries because the spool is sick."),
 	}
