@@ -171,9 +171,10 @@ func (r *Relay) setReady(on bool) {
 	r.ready = on
 }
 
-// Health is nil while the relay can keep its promises: storage works.
+// Health is nil while the relay can keep its promises: storage works. A full
+// disk is no illness.
 func (r *Relay) Health() error {
-	if err := r.spool.Health(); errors.Is(err, spool.ErrSick) {
+	if err := r.spool.Health(); !errors.Is(err, spool.ErrFull) {
 		return err
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 var (
 	ErrFull      = errors.New("spool: no room")           // disk reserve or memory reached; a later try may do
 	ErrSick      = errors.New("spool: storage failed")    // until the process is restarted
+	ErrStalled   = errors.New("spool: settlements wait")  // for something outside the store (the mail log); Health only
 	ErrClosed    = errors.New("spool: closed")            // Run has ended
 	ErrNotFound  = errors.New("spool: no such entry")     // removed, or never there
 	ErrDuplicate = errors.New("spool: already committed") // see DuplicateError
@@ -152,7 +153,7 @@ type Engine interface {
 	// Find is Scan for the entries that carry key.
 	Find(ctx context.Context, key string, after ID, fn func(Entry) bool) error
 
-	// Health is nil, or wraps ErrFull or ErrSick with the reason.
+	// Health is nil, or wraps ErrFull, ErrStalled or ErrSick with the reason.
 	Health() error
 
 	// Stats tells how full the engine is.

@@ -318,6 +318,18 @@ func TestSickSpoolHoldsDeliveries(t *testing.T) {
 		if r.spool.left() != 0 || r.tries.Load() != 6 {
 			t.Errorf("%d left after %d attempts", r.spool.left(), r.tries.Load())
 		}
+		sick(fmt.Errorf("mail log: %w", spool.ErrStalled))
+		pass(time.Second)
+		r.send("a@one.test")
+		pass(time.Minute)
+		if n := r.tries.Load(); n != 6 {
+			t.Errorf("%d attempts while settlements waited", n-6)
+		}
+		sick(nil)
+		pass(time.Minute)
+		if r.spool.left() != 0 {
+			t.Error("deliveries did not go on")
+		}
 		r.stop()
 	})
 }

@@ -279,7 +279,8 @@ func (s *shard) healthy() bool {
 	}
 	s.healthAt = s.now
 	err := s.q.deps.Spool.Health()
-	sick := errors.Is(err, spool.ErrSick) // ErrFull is no reason: mail that leaves makes room
+	// ErrFull is no reason: mail that leaves makes room.
+	sick := errors.Is(err, spool.ErrSick) || errors.Is(err, spool.ErrStalled)
 	if sick != s.paused {
 		s.q.log.Warn("deliveries", "held", sick, "spool", err)
 	}

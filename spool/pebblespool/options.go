@@ -53,9 +53,10 @@ type Options struct {
 	SettleDelay time.Duration
 
 	// BeforeSettle is called before each group of settlements is committed, in
-	// a goroutine of its own so that it holds up no accept. If it fails, they
-	// fail, and the spool is sick. The relay flushes the mail log here
-	// (promise 5).
+	// a goroutine of its own so that it holds up no accept. If it fails, it is
+	// called again every second, the settlements wait, and Health is ErrStalled:
+	// a disk that is full for an hour costs no restart. Run's end does not wait:
+	// then they fail. The relay flushes the mail log here (promise 5).
 	BeforeSettle func() error
 
 	// CommitTimeout is how long one group may take until the spool is declared

@@ -129,21 +129,63 @@ func TestBeforeSettle(t *testing.T) {
 	})
 }
 
-// TestBeforeSettleFails has the mail log fail: nothing is settled, the spool is
-// sick.
+// TestBeforeSettleFails has the mail log's disk full for an hour: mail is taken,
+// settlements wait, Health says so, and everything goes on by itself.
 func TestBeforeSettleFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full := errors.New("log disk full")
+		var broken atomic.Bool
+		broken.Store(true)
+		s, stop := started(t, pebblespool.Options{BeforeSettle: func() error {
+			if broken.Load() {
+				return full
+			}
+			return nil
+		}})
+		defer stop()
+		d := storyDraft(1, 100)
+		if err := s.Commit(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		s.Settle(spool.Settlement{ID: d.ID, Remove: true}, func(err error) { done <- err })
+		time.Sleep(time.Hour)
+		select {
+		case err := <-done:
+			t.Fatalf("settled although the log fails: %v", err)
+		default:
+		}
+		if err := s.Health(); !errors.Is(err, spool.ErrStalled) || !errors.Is(err, full) {
+			t.Errorf("health: %v", err)
+		}
+		if err := s.Commit(t.Context(), storyDraft(2, 100)); err != nil {
+			t.Errorf("no mail is taken: %v", err)
+		}
+		broken.Store(false)
+		if err := <-done; err != nil {
+			t.Errorf("settlement: %v", err)
+		}
+		if err := s.Health(); err != nil {
+			t.Errorf("health afterwards: %v", err)
+		}
+	})
+}
+
+// TestBeforeSettleFailsAtTheEnd stops a spool whose mail log fails: what waits
+// is not settled, and comes back with the next start.
+func TestBeforeSettleFailsAtTheEnd(t *testing.T) {
 	broken := errors.New("log disk gone")
 	b := newBrittle(t, noFault, pebblespool.Options{BeforeSettle: func() error { return broken }})
-	defer b.end()
 	d := storyDraft(1, 100)
 	if err := b.Commit(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	err := settle(b.Spool, spool.Settlement{ID: d.ID, Remove: true})
-	if !errors.Is(err, spool.ErrSick) || !errors.Is(err, broken) {
+	done := make(chan error, 1)
+	b.Settle(spool.Settlement{ID: d.ID, Remove: true}, func(err error) { done <- err })
+	b.end()
+	if err := <-done; !errors.Is(err, spool.ErrSick) || !errors.Is(err, broken) {
 		t.Fatalf("settlement: %v", err)
 	}
-	b.sick(d)
 }
 
 // TestSettleDelay: promise 3 wants a settlement synced within 50 ms even when

@@ -38,7 +38,8 @@ type Spool struct {
 	settleWake chan struct{} // the settler
 	fedWake    chan struct{} // Feed: the fresh queue has something
 	staging    chan stageWrite
-	ended      chan struct{} // closed when Run takes no more
+	stalled    atomic.Pointer[error] // why settlements wait, while they do
+	ended      chan struct{}         // closed when Run takes no more
 
 	mu       sync.Mutex
 	phase    phase
@@ -423,11 +424,8 @@ func (s *Spool) settleLoop(stop <-chan struct{}) {
 		s.held, s.settling = s.settling, nil
 		some := len(s.held) > 0
 		s.mu.Unlock()
-		if some && s.o.BeforeSettle != nil {
-			if err := s.o.BeforeSettle(); err != nil {
-				s.fence.Fail("before settling", "", err)
-				return // failAll finishes what is held
-			}
+		if some && !s.beforeSettle(stop) {
+			return // failAll finishes what is held
 		}
 		s.mu.Lock()
 		for _, r := range s.held {
@@ -442,10 +440,44 @@ func (s *Spool) settleLoop(stop <-chan struct{}) {
 	}
 }
 
-// Health is nil, or wraps ErrFull or ErrSick with the reason.
+// beforeSettle calls Options.BeforeSettle until it succeeds. It is false when
+// the spool is sick, or was stopped meanwhile.
+func (s *Spool) beforeSettle(stop <-chan struct{}) bool {
+	if s.o.BeforeSettle == nil {
+		return true
+	}
+	defer s.stalled.Store(nil)
+	for {
+		err := s.o.BeforeSettle()
+		if err == nil {
+			return true
+		}
+		if s.stalled.Load() == nil {
+			s.o.Logger.Error("settlements wait", "error", err)
+		}
+		err = fmt.Errorf("%w: %w", spool.ErrStalled, err)
+		s.stalled.Store(&err)
+		again := time.NewTimer(time.Second)
+		select {
+		case <-again.C:
+		case <-s.fence.Sick():
+			again.Stop()
+			return false
+		case <-stop:
+			again.Stop()
+			s.fence.Fail("before settling", "", err)
+			return false
+		}
+	}
+}
+
+// Health is nil, or wraps ErrFull, ErrStalled or ErrSick with the reason.
 func (s *Spool) Health() error {
 	if err := s.fence.Err(); err != nil {
 		return err
+	}
+	if err := s.stalled.Load(); err != nil {
+		return *err
 	}
 	return s.free.Err()
 }
