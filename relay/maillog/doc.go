@@ -45,7 +45,7 @@
 //	egress_source          the source used
 //	source_address         {address}: our address on the connection
 //	delivery_protocol      ESMTP or Local; only where a next hop was tried
-//	reception_protocol     as in a Received field (ESMTPSA, HTTP ...), or Internal for our own DSNs
+//	reception_protocol     always; as in a Received field (ESMTPSA, HTTP ...), or Internal for our own DSNs
 //	nodeid                 always; Config.NodeID
 //	session_id             the SMTP session in which the message came
 //	tls_cipher, tls_protocol_version, tls_peer_subject_name    of the connection to the remote server
