@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // bdat answers a BDAT outside a message (RFC 3030 section 2). The first chunk
@@ -89,7 +90,7 @@ func (b *Body) nextChunk() error {
 	c.verb = "BDAT"
 	c.reply("250 2.0.0 chunk taken")
 	for {
-		line, err := c.line(0)
+		line, err := b.nextLine()
 		if err != nil {
 			return b.cut(err)
 		}
@@ -128,4 +129,18 @@ func (b *Body) nextChunk() error {
 			}
 		}
 	}
+}
+
+// nextLine reads the next command between chunks. The wait for it counts with
+// the wait for octets, or a client could keep a message open for ever by
+// chunks of one octet.
+func (b *Body) nextLine() ([]byte, error) {
+	c := b.c
+	if b.budget() <= 0 {
+		return nil, c.end("421 4.4.2 "+c.l.cfg.Hostname+" timeout\r\n", errSlow)
+	}
+	before := time.Now()
+	line, err := c.line(0)
+	b.waited += time.Since(before)
+	return line, err
 }

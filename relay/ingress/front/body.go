@@ -34,6 +34,7 @@ var (
 	errCut     = errors.New("connection lost inside a message")
 	errAborted = errors.New("message given up by the client")
 	errUsed    = errors.New("front: body used twice")
+	errSlow    = errors.New("message comes too slowly")
 )
 
 func newBody(c *Conn) *Body {
@@ -143,13 +144,18 @@ func (b *Body) ready() []byte {
 	return p
 }
 
-// wait reads more from the connection, for as long as the client is fast
-// enough: something within Idle, all within Body, BodyRate after a grace of
-// Idle. Time that our own disk takes is not the client's.
+// budget is how much longer the client may let us wait: for something Idle, for
+// all Body, and after a grace of Idle it has to keep up BodyRate. Time that our
+// own disk takes is not the client's.
+func (b *Body) budget() time.Duration {
+	idle, set := b.c.idle(), b.c.set
+	return min(idle, set.Body-b.waited, idle-b.waited+time.Duration(b.raw/int64(set.BodyRate))*time.Second)
+}
+
+// wait reads more from the connection, for as long as the client is fast enough.
 func (b *Body) wait() error {
 	c := b.c
-	idle := c.idle()
-	budget := min(idle, c.set.Body-b.waited, idle-b.waited+time.Duration(b.raw/int64(c.set.BodyRate))*time.Second)
+	budget := b.budget()
 	if c.w == len(c.in) {
 		c.enlarge()
 	}
