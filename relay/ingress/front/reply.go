@@ -42,6 +42,13 @@ func (c *Conn) replied(line []byte) {
 		c.out = append(c.out, line...)
 		return
 	}
+	if bytes.HasPrefix(line, []byte("500 5.5.1 Too many errors")) {
+		// go-smtp is about to close, which only a 421 may announce (RFC 5321
+		// section 3.8).
+		_ = c.end("421 4.7.0 "+c.l.cfg.Hostname+" too many errors\r\n", errLimit)
+		return
+	}
+	line = c.correct(line)
 	code, last := string(line[:3]), line[3] != '-'
 	if c.mute {
 		c.mute = !last
@@ -79,17 +86,55 @@ func (c *Conn) mend(out, line []byte, code string, last bool) []byte {
 		if code == "250" {
 			return append(out, "250 2.1.5 Ok\r\n"...)
 		}
-	case "AUTH":
-		if bytes.HasPrefix(line, []byte("454 4.7.0 Invalid base64")) { // RFC 4954 section 4
-			return append(out, "501 5.5.2 not base64\r\n"...)
-		}
-	}
-	// go-smtp says 502, command not implemented, where 503, bad sequence, is
-	// meant (RFC 5321 section 4.2.3).
-	if code == "502" && (c.verb == "MAIL" || c.verb == "RCPT" || c.verb == "DATA" || bytes.Contains(line, []byte("introduce yourself"))) {
-		line[2] = '3'
 	}
 	return append(out, line...)
+}
+
+// correct gives the reply that an RFC wants where go-smtp has another.
+func (c *Conn) correct(line []byte) []byte {
+	starts := func(s string) bool { return bytes.HasPrefix(line, []byte(s)) }
+	switch c.verb {
+	case "MAIL", "RCPT", "DATA":
+		switch {
+		case starts("502 "): // a bad sequence is meant (RFC 5321 section 4.2.3)
+			line[2] = '3'
+		case starts("500 5.5.4 Unknown"): // RFC 5321 section 4.1.1.11
+			return []byte("555 5.5.4 unknown parameter\r\n")
+		case starts("500 5.5.4 Malformed"):
+			line[2] = '1'
+		case starts("501 5.5.4 Unable to parse SIZE") && hugeSize(c.text): // RFC 1870 section 6.1
+			line = append([]byte("552 5.3.4 message too large, the limit is "), strconv.FormatInt(c.set.MessageSize, 10)...)
+			return append(line, crlf...)
+		}
+	case "AUTH":
+		switch {
+		case starts("454 4.7.0 Invalid base64"): // RFC 4954 section 4
+			return []byte("501 5.5.2 not base64\r\n")
+		case starts("502 5.5.4 Missing"):
+			line[2] = '1'
+		case starts("235 2.0.0"): // RFC 4954 section 6
+			line[6] = '7'
+		}
+	}
+	if starts("502 ") && bytes.Contains(line, []byte("introduce yourself")) {
+		line[2] = '3'
+	}
+	return line
+}
+
+// hugeSize reports a SIZE of the 20 digits that RFC 1870 section 3 allows, of
+// which go-smtp reads only those below 2^32.
+func hugeSize(command []byte) bool {
+	for word := range bytes.FieldsSeq(command) {
+		if len(word) <= 5 || !bytes.EqualFold(word[:5], []byte("SIZE=")) {
+			continue
+		}
+		if digits := word[5:]; len(digits) > 20 || len(bytes.Trim(digits, "0123456789")) > 0 {
+			return false
+		}
+		return true
+	}
+	return false
 }
 
 // mendHello changes the reply to EHLO: our name in front, AUTH only under TLS,

@@ -1,0 +1,57 @@
+package ingress_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"tenma/relay/ingress"
+)
+
+// Chunks are no way around the time that a body may take: neither one octet at
+// a time nor none at all, nor a NOOP now and then.
+func TestSlowChunks(t *testing.T) {
+	for _, step := range []string{bdat("x", false), bdat("", false), "NOOP\r\n"} {
+		inWorld(t, func(t *testing.T, w *world) {
+			c := w.hello(stranger)
+			c.envelope()
+			c.raw(bdat("x\r\n", false))
+			c.want("250")
+			start := time.Now()
+			for {
+				time.Sleep(50 * time.Second)
+				_, _ = c.Write([]byte(step)) // the reply tells
+				if r := c.reply(); strings.HasPrefix(r, "421 4.4.2") {
+					break
+				} else if !strings.HasPrefix(r, "250") {
+					t.Fatalf("reply %q", r)
+				}
+				if time.Since(start) > time.Hour {
+					t.Fatalf("%q keeps a message open", step)
+				}
+			}
+			c.gone()
+			w.wantMessages()
+		}, limits(func(l *ingress.Limits) { l.Idle, l.Body = time.Minute, 5*time.Minute }))
+	}
+}
+
+// Replies that the RFCs fix and go-smtp gives otherwise.
+func TestRepliesOfTheRFCs(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.secure(stranger)
+		for _, size := range []string{"4294967296", "99999999999999999999"} {
+			c.ask("MAIL FROM:<x@far.test> SIZE="+size, "552 5.3.4") // RFC 1870 section 6.1
+		}
+		for _, size := range []string{"x", "-1", "1x", "999999999999999999999"} {
+			c.ask("MAIL FROM:<x@far.test> SIZE="+size, "501 5.5.4")
+		}
+		c.ask("MAIL FROM:<x@far.test> BOGUS=1", "555 5.5.4") // RFC 5321 section 4.1.1.11
+		c.ask("MAIL FROM:<x@far.test> AUTH=x", "501 5.5.4")
+		c.ask("MAIL FROM:<x@far.test>", "250 2.1.0")
+		c.ask("RCPT TO:<ann@ours.test> BOGUS", "555 5.5.4")
+		c.ask("RSET", "250 2.0.0")
+		c.ask("AUTH", "501 5.5.4")
+		c.ask("AUTH PLAIN "+b64("\x00ann\x00secret"), "235 2.7.0") // RFC 4954 section 6
+	})
+}
