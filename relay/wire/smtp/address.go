@@ -136,7 +136,7 @@ func ParseDomain(s string) (Domain, error) {
 // local parts included. A bare "postmaster" is taken (RFC 5321 section 4.5.1).
 // Errors wrap ErrSyntax or ErrLength.
 func ParseMailbox(s string) (Address, error) {
-	if !utf8.ValidString(s) {
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, isControl) {
 		return Address{}, ErrSyntax
 	}
 	local, rest, err := parseLocal(s)
@@ -157,6 +157,13 @@ func ParseMailbox(s string) (Address, error) {
 		return Address{}, err
 	}
 	return Address{Local: local, Domain: d}, nil
+}
+
+// isControl reports what no mailbox has and what steers a terminal or breaks a
+// line of whoever shows one: C0, DEL, the C1 set that RFC 6532 section 3.1 lets
+// in among the UTF-8, and the separators of lines and paragraphs.
+func isControl(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029
 }
 
 // ParsePath reads the path of a MAIL or RCPT command, from its "<" on, and

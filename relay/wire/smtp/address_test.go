@@ -114,10 +114,26 @@ func TestLiteral(t *testing.T) {
 }
 
 // What was read can be written, and read again as the same.
+// What a mailbox shows must not steer the terminal that shows it: U+009B is the
+// same as ESC [ there.
+func TestNoControlsInMailboxes(t *testing.T) {
+	for _, r := range "\x00\t\r\n\x1b\x7f\u0080\u0085\u009b\u009f\u2028\u2029" {
+		for _, s := range []string{"a" + string(r) + "b@c.test", `"a` + string(r) + `b"@c.test`, `"a\` + string(r) + `b"@c.test`, "a@c" + string(r) + ".test"} {
+			if a, err := ParseMailbox(s); !errors.Is(err, ErrSyntax) {
+				t.Errorf("%q became %q, %v", s, a, err)
+			}
+		}
+	}
+	if _, err := ParseMailbox("ü\u00a0@c.test"); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzParsePath(f *testing.F) {
 	for _, s := range []string{
 		"<>", "<a@b.test> SIZE=1", `<"a b\"c"@d.test>`, "<@r.test:a@b.test>", "<postmaster>",
 		"<ü@bücher.test>", "<a@[192.0.2.1]>", "<a@[IPv6:2001:db8::1]>", "<a%b@c.test>",
+		"<\u009b31m@b.test>", "<\"a\u0085b\"@b.test>", "<a\u2028b@b.test>",
 	} {
 		f.Add(s)
 	}
