@@ -2,11 +2,15 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"tenma/relay/config"
 )
 
 // Each command has a page that names it and all its flags, but for those that
@@ -38,5 +42,60 @@ func TestReference(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What README says is there, is there: folders, commands, a configuration that
+// can be read.
+func TestReadme(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme := string(b)
+	_, table, _ := strings.Cut(readme, "| folder | what it is |")
+	paths := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 4 || strings.HasPrefix(cells[1], "--") {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+			paths++
+			if found, _ := filepath.Glob("../../" + m[1]); len(found) == 0 {
+				t.Errorf("there is no %s", m[1])
+			}
+		}
+	}
+	if paths < 15 {
+		t.Errorf("%d folders in the table", paths)
+	}
+
+	parser, err := kong.New(&commands{}, kong.Name("tenma"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for _, leaf := range parser.Model.Leaves(false) {
+		known = append(known, leaf.FullPath())
+	}
+	for _, m := range regexp.MustCompile(`(?:\./cmd/tenma|# tenma|\x60tenma)((?: [a-z]+)+)`).FindAllStringSubmatch(readme, -1) {
+		words := strings.Fields(m[1])
+		if !slices.ContainsFunc(known, func(k string) bool {
+			want := strings.Fields(k)[1:]
+			return len(words) >= len(want) && slices.Equal(words[:len(want)], want)
+		}) {
+			t.Errorf("there is no command tenma%s", m[1])
+		}
+	}
+
+	_, example, _ := strings.Cut(readme, "```toml\n")
+	example, _, ok := strings.Cut(example, "```")
+	path := filepath.Join(t.TempDir(), "tenma.toml")
+	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Peek(path); err != nil || !ok {
+		t.Errorf("the example configuration: %v", err)
 	}
 }
