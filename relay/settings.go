@@ -55,6 +55,8 @@ func postmaster(c *config.Config) smtp.Address {
 
 // warnUnchanged logs each setting of c that a reload cannot put in force.
 func warnUnchanged(log *slog.Logger, was, c *config.Config) {
+	mailLog := c.MailLog
+	mailLog.NodeID = was.MailLog.NodeID // told as hostname
 	for _, s := range []struct {
 		name     string
 		was, now any
@@ -63,7 +65,7 @@ func warnUnchanged(log *slog.Logger, was, c *config.Config) {
 		{"hostname", was.Hostname, c.Hostname},
 		{"[spool]", was.Spool, c.Spool},
 		{"[tls]", was.TLS, c.TLS},
-		{"[log]", [...]any{was.Log, was.MailLog}, [...]any{c.Log, c.MailLog}},
+		{"[log]", [...]any{was.Log, was.MailLog}, [...]any{c.Log, mailLog}},
 		{"[[listen]] protocol http", was.Admin.Listeners, c.Admin.Listeners},
 	} {
 		if !reflect.DeepEqual(s.was, s.now) {

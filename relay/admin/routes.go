@@ -123,7 +123,7 @@ func (s *Server) answer(c call) http.Handler {
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, spool.ErrClosed):
 			p = &Problem{Status: http.StatusServiceUnavailable, Detail: "the relay is stopping or too busy; try again"}
 		default:
-			s.deps.Log.Error("a call of the API failed", "method", c.method, "path", c.path, "err", err)
+			s.deps.Log.Error("a call of the API failed", "method", c.method, "path", c.path, "error", err)
 			p = &Problem{Status: http.StatusInternalServerError, Detail: "it failed: " + err.Error()}
 		}
 		problem(w, r, p)
