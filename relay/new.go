@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,7 +53,7 @@ func New(o Options) (*Relay, error) {
 		}
 		o.Seed = binary.LittleEndian.Uint64(b[:])
 	}
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+	if err := makeDurable(c.DataDir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	r := &Relay{log: o.Log, config: c}
@@ -64,6 +65,33 @@ func New(o Options) (*Relay, error) {
 		}
 	}
 	return r, nil
+}
+
+// makeDurable makes a directory that is there after a power failure: what is
+// synced in it is no safer than the way to it. Directories further up were most
+// likely not made by us, and not all of them can be opened or synced, so only
+// the nearest must.
+func makeDurable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	err = syncDir(filepath.Dir(dir))
+	for above := filepath.Dir(dir); above != dir; dir, above = above, filepath.Dir(above) {
+		_ = syncDir(above)
+	}
+	return err
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // newAdvisers makes what answers questions: DNS, routes, people, keys.

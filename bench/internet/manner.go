@@ -54,6 +54,7 @@ type Manner struct {
 	MaxConns    int             // more at a time are turned away with 421; 0: no limit
 	MaxRcpt     int             // more recipients of one message get a 452; 0: no limit
 	TLSBroken   bool            // what follows STARTTLS is no TLS
+	Keep        bool            // messages are noted whatever the final reply is
 	LMTP        bool            // LHLO, and a final reply for each recipient (RFC 2033)
 	User        string          // must log in with AUTH PLAIN before MAIL; "": nobody
 	Password    string
@@ -65,7 +66,7 @@ type Manner struct {
 //	without=PIPELINING  helo-only  tls  tls-required  size=1000
 //	greylist=5m  tempfail=0.2  unknown=0.1  max-connections=2
 //	with=REQUIRETLS  max-recipients=3  tls-broken  login=user:password
-//	lmtp  last:bob=452_4.2.2_full
+//	keep  lmtp  last:bob=452_4.2.2_full
 //
 // An underscore stands for a space, "|" for the end of a reply's line. cert is
 // used for tls.
@@ -91,6 +92,8 @@ func ParseManner(words []string, cert *tls.Config) (Manner, error) {
 			m.With = append(m.With, value)
 		case "login":
 			m.User, m.Password, _ = strings.Cut(value, ":")
+		case "keep":
+			m.Keep = true
 		case "lmtp":
 			m.LMTP = true
 		case "helo-only":

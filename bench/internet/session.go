@@ -352,7 +352,7 @@ func (s *session) finish() error {
 	if manner.LMTP {
 		return s.finishEach(&m, &manner, reply)
 	}
-	if reply[0] == '2' {
+	if reply[0] == '2' || manner.Keep {
 		m.At = time.Now()
 		s.r.note(false, &m)
 		if s.r.take != nil {

@@ -38,7 +38,7 @@ func (l *Log) resume() error {
 	if err := l.cfg.FS.MkdirAll(l.cfg.Dir, 0o750); err != nil {
 		return err
 	}
-	if err := l.syncDir(l.cfg.FS.PathDir(l.cfg.Dir)); err != nil {
+	if err := l.syncWay(); err != nil {
 		return err
 	}
 	info, err := l.cfg.FS.Stat(l.path(openName))
@@ -192,6 +192,25 @@ func closedAt(name string) (time.Time, bool) {
 	}
 	t, err := time.Parse(closedTime, s)
 	return t, err == nil
+}
+
+// syncWay syncs every directory above the log's: a record is no safer than the
+// way to it, and an earlier run may have died between making and syncing. Those
+// further up were most likely not made by us, and not all of them can be opened
+// or synced, so only the nearest must.
+func (l *Log) syncWay() error {
+	nearest := l.cfg.FS.PathDir(l.cfg.Dir)
+	if err := l.syncDir(nearest); err != nil {
+		return err
+	}
+	for dir := nearest; ; {
+		above := l.cfg.FS.PathDir(dir)
+		if above == dir {
+			return nil
+		}
+		_ = l.syncDir(above)
+		dir = above
+	}
 }
 
 func (l *Log) syncDir(dir string) error {

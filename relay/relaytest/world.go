@@ -196,9 +196,9 @@ func (w *World) Start(path string) {
 		Config: c, Version: "test", FS: w.disk, Listen: w.host.Listen, Dialer: w.host, DialDNS: w.host.DialDNS,
 		Random: seeded{w.random}, Seed: 1, Roots: w.authority().pool,
 		Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		OpenSpool: func(_ config.Spool, flush func() error, m *metrics.Spool, log *slog.Logger) (relay.Engine, error) {
+		OpenSpool: func(c config.Spool, flush func() error, m *metrics.Spool, log *slog.Logger) (relay.Engine, error) {
 			return pebblespool.Open(pebblespool.Options{
-				Dir: "spool", FS: w.spoolFS(), Bubble: true, BeforeSettle: flush, Metrics: m, Logger: log, FreeSpace: w.space,
+				Dir: c.Dir, FS: w.spoolFS(), Bubble: true, BeforeSettle: flush, Metrics: m, Logger: log, FreeSpace: w.space,
 				MemTable: 16 << 20,
 			})
 		},
