@@ -16,7 +16,7 @@ import (
 // Clients that may relay without a login, by their network, are not asked. The
 // null sender passes: notices of mail systems have it (RFC 5321 section 4.5.5).
 // So does a message without From; one whose From nobody can tell for sure, by
-// its form or because there are two, does not.
+// its form or because there are two or it names two, does not.
 func maySend(e *mail.Envelope, h header.Section) *smtp.Error {
 	if e.Account == "" {
 		return nil
@@ -28,7 +28,7 @@ func maySend(e *mail.Envelope, h header.Section) *smtp.Error {
 	case 0:
 		return nil
 	case 1:
-		from, ok := header.FirstMailbox(h.Text("From"))
+		from, ok := header.OnlyMailbox(h.Text("From"))
 		if ok && granted(e.Account, from.Domain) {
 			return nil
 		}

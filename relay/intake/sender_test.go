@@ -31,6 +31,11 @@ func TestMaySend(t *testing.T) {
 		{"ann@ours.test", "ann@ours.test", "From: (ann@ours.test) eve@other.test\r\n", false},
 		{"ann@ours.test", "ann@ours.test", "From: nobody that can be told\r\n", false},
 		{"ann@ours.test", "ann@ours.test", "From:\r\n eve@other.test\r\n", false},
+		{"ann@ours.test", "ann@ours.test", "From: ann@ours.test, eve@other.test\r\n", false},
+		{"ann@ours.test", "ann@ours.test", "From: <ann@ours.test> <eve@other.test>\r\n", false},
+		{"ann@ours.test", "ann@ours.test", "From: us:ann@ours.test;,\r\n\teve@other.test\r\n", false},
+		{"ann@ours.test", "ann@ours.test", "From: us:ann@ours.test;\r\n", true},
+		{"ann@ours.test", "ann@ours.test", "From: Ann (at home) <ann@ours.test> (she)\r\n", true},
 		{"ann", "ann@ours.test", "", false},
 	} {
 		e := &mail.Envelope{Account: c.account}

@@ -53,6 +53,19 @@ func isPlain(s string) bool {
 // From (RFC 5322 section 3.4), display names, comments, groups and all. ok is
 // false if the list is empty or its first entry is no address.
 func FirstMailbox(list string) (a smtp.Address, ok bool) {
+	a, _, ok = mailbox(list)
+	return a, ok
+}
+
+// OnlyMailbox is FirstMailbox for a list that must hold no other: ok is false
+// as well where another one may follow, comments with an address included.
+func OnlyMailbox(list string) (a smtp.Address, ok bool) {
+	a, rest, ok := mailbox(list)
+	return a, ok && !strings.ContainsAny(rest, "@<")
+}
+
+// mailbox is FirstMailbox, and gives what follows.
+func mailbox(list string) (a smtp.Address, rest string, ok bool) {
 	var spec strings.Builder // the candidate: what stands outside comments
 	var angle, quoted bool
 	comment := 0
@@ -82,6 +95,7 @@ scan:
 			angle = true
 			spec.Reset()
 		case c == '>' && angle:
+			rest = list[i+1:]
 			break scan
 		case c == ':' && angle: // an obsolete route (RFC 5322 section 4.4)
 			spec.Reset()
@@ -89,6 +103,7 @@ scan:
 			spec.Reset()
 		case (c == ',' || c == ';') && !angle:
 			if spec.Len() > 0 {
+				rest = list[i+1:]
 				break scan
 			}
 		case !isSpace(c):
@@ -96,5 +111,5 @@ scan:
 		}
 	}
 	a, err := smtp.ParseMailbox(spec.String())
-	return a, err == nil && a.Domain != ""
+	return a, rest, err == nil && a.Domain != ""
 }
