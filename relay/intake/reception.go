@@ -150,9 +150,15 @@ func (r *reception) overflow() {
 		return
 	}
 	if !r.judged {
-		r.server.deps.Metrics.Refused.Header.Inc()
-		r.err = smtp.Errorf(552, smtp.Status{5, 3, 4}, "Header section is longer than %d octets", MaxHeader)
-		return
+		// No empty line so far: all header, or, where the first line is no
+		// field, all body.
+		if r.judge(len(r.buf)); r.err == nil && !r.section.headless {
+			r.server.deps.Metrics.Refused.Header.Inc()
+			r.err = smtp.Errorf(552, smtp.Status{5, 3, 4}, "Header section is longer than %d octets", MaxHeader)
+		}
+		if r.err != nil {
+			return
+		}
 	}
 	stage, err := r.server.deps.Spool.Stage(r.ctx)
 	if err != nil {
@@ -161,6 +167,9 @@ func (r *reception) overflow() {
 	}
 	r.stage = stage
 	r.put(r.buf)
+	// The stage holds a chunk as large in its own memory; what is charged is
+	// for that from here on.
+	r.buf = nil
 }
 
 // draft completes envelope and body when the last octet is there.
