@@ -97,7 +97,7 @@ func (q *fakeQueue) Hold(ctx context.Context, f queue.Filter) (int, error) { ret
 func (q *fakeQueue) Release(ctx context.Context, f queue.Filter) (int, error) { return q.act(ctx, f) }
 
 func (*fakeQueue) Summary(context.Context) (queue.Summary, error) {
-	return queue.Summary{Messages: 2, Deferred: 1, Lanes: []queue.LaneSummary{{Lane: "default->mx.rcpt.test", Deferred: 1, Oldest: first.Time(), LastReply: "mx.rcpt.test: 451 later"}}}, nil
+	return queue.Summary{Messages: 2, Deferred: 1, Lanes: []queue.LaneSummary{{Lane: "default->mx.rcpt.test", Deferred: 1, Oldest: first.Time(), LastReply: "mx.rcpt.test: 451 later"}, {Lane: "?other.test"}}}, nil
 }
 
 func (*fakeQueue) messages() []queue.Message {

@@ -57,10 +57,16 @@ func (f *filters) empty() bool {
 	return len(f.IDs) == 0 && f.Recipient == "" && f.Domain == "" && f.Sender == "" && f.Tenant == "" && f.Campaign == "" && f.OlderThan == ""
 }
 
-type queueSummary struct{ remote }
+type queueSummary struct {
+	remote
+	Limit int `default:"50" placeholder:"N" help:"Show at most so many lanes, the longest first; 0 for all. Default: ${default}."`
+}
 
 // Run is the command.
 func (x *queueSummary) Run(ctx context.Context, c *console) error {
+	if x.Limit < 0 {
+		return misuse("--limit is negative")
+	}
 	cl, err := x.client()
 	if err != nil {
 		return err
@@ -72,7 +78,17 @@ func (x *queueSummary) Run(ctx context.Context, c *console) error {
 	if x.JSON {
 		return c.json(s)
 	}
-	return c.summary(s)
+	all := len(s.Lanes)
+	if x.Limit > 0 && all > x.Limit {
+		s.Lanes = s.Lanes[:x.Limit]
+	}
+	if err := c.summary(s); err != nil {
+		return err
+	}
+	if n := all - len(s.Lanes); n > 0 {
+		fmt.Fprintf(c.err, "%s more; --limit 0 shows all.\n", count(n, "lane"))
+	}
+	return nil
 }
 
 type queueList struct {

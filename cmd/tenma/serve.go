@@ -67,7 +67,7 @@ func (x *serveCommand) serve(ctx context.Context, r process, log *slog.Logger, s
 	defer drain()
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	log.Info("started", "version", version(), "revision", revision(), "pid", os.Getpid())
+	log.Info("started", "version", build(), "pid", os.Getpid())
 	for {
 		select {
 		case err := <-done:

@@ -23,11 +23,16 @@ func (x *versionCommand) Run(c *console) error {
 	if x.JSON {
 		return c.json(v)
 	}
-	if v.Revision != "" {
-		v.Version += " (" + v.Revision + ")"
-	}
-	_, err := fmt.Fprintf(c.out, "tenma %s, %s, %s\n", v.Version, v.Go, v.Platform)
+	_, err := fmt.Fprintf(c.out, "tenma %s, %s, %s\n", build(), v.Go, v.Platform)
 	return err
+}
+
+// build is the version, with its commit where that is known.
+func build() string {
+	if r := revision(); r != "" {
+		return version() + " (" + r + ")"
+	}
+	return version()
 }
 
 // program is how to call this program again in the same directory.

@@ -21,6 +21,10 @@ func styleHash() string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
+// pageLanes is how many lanes the page shows, the longest first: more than a
+// person reads, and a page that a browser shows at once.
+const pageLanes = 200
+
 const pageText = `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>tenma: the queue</title><style>{{.Style}}</style></head>
@@ -40,7 +44,8 @@ const pageText = `<!doctype html>
 <thead><tr><th scope="col">lane</th><th scope="col" class="n">running</th><th scope="col" class="n">ready</th><th scope="col" class="n">deferred</th><th scope="col">oldest</th><th scope="col">last reply</th></tr></thead>
 <tbody>
 {{range .Lanes}}<tr><th scope="row">{{.Lane}}</th><td class="n">{{.Running}}</td><td class="n">{{.Ready}}</td><td class="n">{{.Deferred}}</td><td>{{ago .Oldest}}</td><td>{{.LastReply}}</td></tr>
-{{end}}</tbody></table></div>{{else}}<p>No mail is waiting.</p>{{end}}
+{{end}}</tbody></table></div>
+{{with $.More}}<p>{{.}} more lanes: <code>tenma queue summary --limit 0</code></p>{{end}}{{else}}<p>No mail is waiting.</p>{{end}}
 {{end}}
 <p><a href="/metrics">metrics</a> · <a href="/healthz">health</a> · <a href="/readyz">readiness</a> · <a href="/api/v1/openapi.json">API</a> · <code>tenma queue --help</code></p>
 <p><small>tenma {{.Version}}, {{.Now}}</small></p>
@@ -60,7 +65,11 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 		Version, Now string
 		Trouble      string
 		Queue        Summary
-	}{template.CSS(style), s.deps.Version, now.UTC().Format(time.RFC1123), "", wireSummary(sum)}
+		More         int // lanes that are not shown
+	}{template.CSS(style), s.deps.Version, now.UTC().Format(time.RFC1123), "", wireSummary(sum), 0}
+	if n := len(data.Queue.Lanes) - pageLanes; n > 0 {
+		data.Queue.Lanes, data.More = data.Queue.Lanes[:pageLanes], n
+	}
 	for _, check := range []func() error{s.deps.Health, s.deps.Ready} {
 		if check == nil || data.Trouble != "" {
 			continue

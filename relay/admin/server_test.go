@@ -37,6 +37,7 @@ var (
 
 // fakeQueue holds two messages and notes what it is asked.
 type fakeQueue struct {
+	lanes int // in the summary; 0: the one that most tests look at
 	asked []string
 	err   error
 }
@@ -60,6 +61,9 @@ func (q *fakeQueue) Release(_ context.Context, f queue.Filter) (int, error) {
 }
 
 func (q *fakeQueue) Summary(context.Context) (queue.Summary, error) {
+	if q.lanes > 0 {
+		return queue.Summary{Lanes: make([]queue.LaneSummary, q.lanes)}, nil
+	}
 	return queue.Summary{
 		Messages: 2, Ready: 1, Deferred: 1, Running: 0, Parked: 3,
 		Lanes: []queue.LaneSummary{{Lane: "default->mx.<b>rcpt</b>.test", Ready: 1, Oldest: time.Unix(1_800_000_000, 0), LastReply: "mx.test said: 451 4.7.1 <script>greylisted</script>"}},
@@ -290,6 +294,19 @@ func TestPage(t *testing.T) {
 	s.deps.Ready = func() error { return errors.New("the spool is full") }
 	if page := ask(s, "GET", "/", "", bearer).Body.String(); !strings.Contains(page, "the spool is full") {
 		t.Error("the page does not say that the relay is not well")
+	}
+}
+
+// Mail to everywhere waits: the page stays one that a browser can show.
+func TestPageOfManyLanes(t *testing.T) {
+	for lanes, want := range map[int]string{pageLanes: "", pageLanes + 1: "1 more lanes", 100_000: "99800 more lanes"} {
+		page := ask(started(t, &fakeQueue{lanes: lanes}), "GET", "/", "", bearer).Body.String()
+		if n := strings.Count(page, `<th scope="row">`); n != pageLanes {
+			t.Errorf("%d of %d lanes are shown", n, lanes)
+		}
+		if strings.Contains(page, "more lanes") != (want != "") || !strings.Contains(page, want) {
+			t.Errorf("%d lanes: the page does not say %q", lanes, want)
+		}
 	}
 }
 
