@@ -1,6 +1,7 @@
 package ingress_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -54,4 +55,25 @@ func TestRepliesOfTheRFCs(t *testing.T) {
 		c.ask("AUTH", "501 5.5.4")
 		c.ask("AUTH PLAIN "+b64("\x00ann\x00secret"), "235 2.7.0") // RFC 4954 section 6
 	})
+}
+
+// A proxy in one of our own networks lends its right to relay to nobody whom
+// it does not name.
+func TestProxyForNobody(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, header := range []string{
+			"PROXY UNKNOWN\r\n",
+			"PROXY UNKNOWN 10.0.0.7 192.0.2.1 1234 25\r\n",
+			"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00", // version 2, LOCAL
+		} {
+			c := w.dial(friend)
+			c.raw(header)
+			c.want("220")
+			c.ask("EHLO x", "250")
+			c.ask("MAIL FROM:<x@far.test>", "250")
+			c.ask("RCPT TO:<y@other.test>", "550 5.7.1")
+			c.ask("RCPT TO:<ann@ours.test>", "250")
+			c.ask("QUIT", "221")
+		}
+	}, listener(func(l *ingress.Listener) { l.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }))
 }

@@ -54,6 +54,7 @@ type Conn struct {
 	remote  net.Addr
 	client  netip.AddrPort // of remote; the one a PROXY header told
 	proxied bool           // a PROXY header must come first
+	told    bool           // and it named the client
 	counted bool           // in Listener.clients
 	vouched bool
 	begun   bool
@@ -153,7 +154,9 @@ func (c *Conn) begin() error {
 			return c.end(refusal(c.l.cfg.Hostname, reason), errRefused)
 		}
 	}
-	c.vouched = contains(c.set.Vouched, c.client.Addr())
+	// A proxy that does not say for whom it speaks (UNKNOWN, LOCAL) must not
+	// lend its own right to relay to whoever that is.
+	c.vouched = c.proxied == c.told && contains(c.set.Vouched, c.client.Addr())
 	if c.l.cfg.Implicit {
 		return c.handshake()
 	}

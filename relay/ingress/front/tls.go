@@ -71,7 +71,7 @@ func (c *Conn) readProxy() error {
 		return err
 	}
 	if src, _, ok := h.TCPAddrs(); ok && !h.Command.IsLocal() {
-		c.remote, c.client = src, addrPort(src)
+		c.remote, c.client, c.told = src, addrPort(src), true
 	}
 	if n := r.Buffered(); n > 0 { // a client that does not wait for the banner
 		ahead, err := r.Peek(n)
