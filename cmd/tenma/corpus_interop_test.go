@@ -32,7 +32,7 @@ import (
 // a trace header and two DKIM signatures that three foreign verifiers accept.
 func TestInteropCorpus(t *testing.T) {
 	c := newCorpusTest(t)
-	relay := startRelay(t, build(t), c.dir, c.smtp, c.conf)
+	relay := startRelay(t, binary(t), c.dir, c.smtp, c.conf)
 	files, err := filepath.Glob("../../relay/testdata/messages/*")
 	if err != nil || len(files) < 20 {
 		t.Fatalf("messages: %d, %v", len(files), err)

@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// build makes the binary.
-func build(t *testing.T) string {
+// binary makes the binary.
+func binary(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "tenma")
 	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {

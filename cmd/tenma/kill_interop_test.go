@@ -25,7 +25,7 @@ import (
 func TestInteropKill(t *testing.T) {
 	const total, kills, sessions = 20000, 20, 40
 	k := newKillTest(t)
-	bin := build(t)
+	bin := binary(t)
 	relay := startRelay(t, bin, k.dir, k.smtp, k.conf)
 	var wg sync.WaitGroup
 	work := make(chan int)

@@ -16,7 +16,7 @@ import (
 // wrong password and an unknown name get the same answer, and nothing is relayed
 // without a login in any of the classic forms.
 func TestInteropLogin(t *testing.T) {
-	dir, addr, bin := t.TempDir(), freePort(t, "127.0.0.1"), build(t)
+	dir, addr, bin := t.TempDir(), freePort(t, "127.0.0.1"), binary(t)
 	extra := fmt.Sprintf(`[[listen]]
 protocol = "smtp"
 address = %q

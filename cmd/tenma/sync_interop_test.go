@@ -40,7 +40,7 @@ func traceAccepts(t *testing.T, sync bool) (trace string, ids map[string]string)
 	dir := t.TempDir()
 	trace = filepath.Join(dir, "trace")
 	extra := fmt.Sprintf("[spool]\nsync = %v\n[[route]]\ndomain = \"*\"\nto = \"smtp://%s\"\n", sync, freePort(t, "127.0.0.1")) // nobody listens there
-	r := startRelay(t, build(t), dir, freePort(t, "127.0.0.1"), extra,
+	r := startRelay(t, binary(t), dir, freePort(t, "127.0.0.1"), extra,
 		"strace", "-f", "-qq", "-yy", "-s", "100000", "-e", "trace=write,writev,pwrite64,sendto,sendmsg,fsync,fdatasync,sync,syncfs", "-o", trace)
 	ids = acceptMany(t, r.smtp, 200, 5)
 	r.term()
