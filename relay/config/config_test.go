@@ -42,6 +42,7 @@ func fake(files map[string]string) world {
 			return nil, &fs.PathError{Op: "open", Path: p, Err: fs.ErrNotExist}
 		},
 		exists: func(p string) bool { _, ok := files[p]; return ok },
+		open:   func(p string) bool { return strings.HasSuffix(p, "everyones") },
 		inspect: func(k dkim.Key) dkim.Info {
 			switch files[k.Path] {
 			case "bad":
@@ -62,6 +63,7 @@ func standardFiles() map[string]string {
 		"/data/dkim/bad.pem":          "bad",
 		"/data/dkim/small.pem":        "small",
 		"/data/both":                  "in data\n",
+		"/etc/tenma/everyones":        "secret\n",
 		"/etc/tenma/both":             "beside\n",
 	}
 }

@@ -49,7 +49,7 @@ func load(path string, w world) (*Config, []Warning, error) {
 		return nil, nil, &Problem{File: path, Text: plain(err)}
 	}
 	cfg, warnings, errs := parse(path, abs, text, w)
-	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 {
+	if openToAll(path) {
 		warnings = append(warnings, plainSecrets(path, text)...)
 	}
 	if len(errs) > 0 {
@@ -64,9 +64,16 @@ func system() world {
 		getenv:   os.LookupEnv,
 		readFile: readRegular,
 		exists:   func(path string) bool { _, err := os.Stat(path); return err == nil },
+		open:     openToAll,
 		inspect:  func(k dkim.Key) dkim.Info { return dkim.Inspect([]dkim.Key{k})[0] },
 		now:      time.Now(),
 	}
+}
+
+// openToAll reports a file that every user of the machine may read.
+func openToAll(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().Perm()&0o004 != 0
 }
 
 // readRegular refuses devices and pipes, which could block a start for ever.

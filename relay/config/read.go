@@ -22,6 +22,7 @@ type world struct {
 	getenv   func(string) (string, bool)
 	readFile func(path string) ([]byte, error) // at most maxInput octets of a regular file
 	exists   func(path string) bool
+	open     func(path string) bool // everyone may read the file
 	inspect  func(dkim.Key) dkim.Info
 	now      time.Time
 	// peek leaves alone the files that the configuration names, and the

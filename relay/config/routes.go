@@ -178,6 +178,9 @@ func (r *reader) secret(s *section, key string, into *string) *value {
 				s.errorf(f.at, "%s: the file %s cannot be read: %s", key, name, plain(err))
 				return nil
 			}
+			if r.open(name) {
+				s.warnf(f.at, "%s: everyone may read the file %s; chmod o-r", key, name)
+			}
 			*into = strings.TrimRight(string(text), "\r\n")
 		case e != nil && f == nil:
 			text, ok := r.getenv(env)

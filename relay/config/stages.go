@@ -110,6 +110,9 @@ func (r *reader) tls(s *section, c *Config) {
 	if err != nil || errKey != nil {
 		return
 	}
+	if r.open(c.TLS.Key) {
+		s.warnf(keyAt.at, "everyone may read the key %s; chmod o-r", c.TLS.Key)
+	}
 	pair, err := tls.X509KeyPair(certText, keyText)
 	if err != nil {
 		s.errorf(certAt.at, "certificate and key are not a usable pair: %s", strings.TrimPrefix(err.Error(), "tls: "))
