@@ -125,7 +125,7 @@ func TestRunWithoutTerminal(t *testing.T) {
 	if strings.Contains(out.String(), "\x1b") {
 		t.Errorf("terminal sequences in %q", out.String())
 	}
-	if n := strings.Count(out.String(), " in the queue "); n != 5 {
+	if n := strings.Count(out.String(), " queued "); n != 5 {
 		t.Errorf("%d lines, want one at the start and four in 21 s:\n%s", n, out.String())
 	}
 }

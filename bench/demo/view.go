@@ -89,7 +89,7 @@ func (v *view) draw(ctx context.Context) {
 		rate = float64(taken-v.lastTaken) / d
 	}
 	v.lastTaken, v.lastAt = taken, now
-	totals := fmt.Sprintf("in %d, delivered %d (%.0f/s), in the queue %d: %d ready, %d running, %d deferred",
+	totals := fmt.Sprintf("in %d, delivered %d (%.0f/s), queued %d: %d ready, %d running, %d deferred",
 		v.source.accepted.Load(), taken, rate, s.Messages, s.Ready, s.Running, s.Deferred+s.Parked)
 	if v.size == nil {
 		fmt.Fprintln(v.out, now.Format(time.TimeOnly), totals)
