@@ -77,3 +77,31 @@ func TestProxyForNobody(t *testing.T) {
 		}
 	}, listener(func(l *ingress.Listener) { l.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }))
 }
+
+// A list that is longer than the limits of recipients and commands together is
+// taken in part (RFC 5321 section 4.5.3.1.10), however often it is; an endless
+// one is no list.
+func TestListBeyondAllLimits(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.hello(stranger)
+		c.ask("MAIL FROM:<x@far.test>", "250")
+		for i := range 54 {
+			want := "452 4.5.3"
+			if i < 5 {
+				want = "250"
+			}
+			c.ask("RCPT TO:<ann@ours.test>", want)
+		}
+		c.ask("DATA", "354")
+		c.ask("x\r\n.", "250")
+		c.ask("MAIL FROM:<x@far.test>", "250")
+		for i := 0; ; i++ {
+			if r := c.ask("RCPT TO:<ann@ours.test>", ""); strings.HasPrefix(r, "421") {
+				break
+			} else if i > 100 {
+				t.Fatal("no end of it")
+			}
+		}
+		c.gone()
+	}, limits(func(l *ingress.Limits) { l.Recipients, l.Commands = 5, 10 }))
+}

@@ -80,6 +80,7 @@ type Conn struct {
 	mute  bool   // go-smtp's next reply is not for the client
 	count int    // commands since the last message
 	bad   int    // refused commands
+	over  int    // RCPTs refused for now and not counted
 
 	ended error // why the conversation is over; nothing happens after it
 	done  bool  // Close was called

@@ -208,6 +208,11 @@ func (c *Conn) settle(code string, line []byte) {
 	}
 }
 
+// overLists is how many times Limits.Recipients one connection may ask beyond
+// that limit before such RCPTs count as commands: clients that send ten thousand
+// at once exist, more are no list.
+const overLists = 10
+
 // refused counts a refusal. 4yz replies and refused content are no fault that
 // a client would repeat for a purpose.
 func (c *Conn) refused(code string, line []byte) {
@@ -219,6 +224,10 @@ func (c *Conn) refused(code string, line []byte) {
 		status = s.String()
 	}
 	c.l.cfg.Metrics.CommandsRefused.WithLabelValues(c.l.cfg.Name, known(c.verb), status).Inc()
+	if code == "452" && c.verb == "RCPT" && c.over < overLists*c.set.Recipients {
+		c.over++
+		c.count-- // the rest of a long list (RFC 5321 section 4.5.3.1.10)
+	}
 	if code[0] != '5' {
 		return
 	}
