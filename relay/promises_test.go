@@ -23,7 +23,7 @@ import (
 
 // promised runs f in a bubble, in a world with the zone of crash_test.go and the
 // relay's configuration at conf.
-func promised(t *testing.T, more string, f func(w *relaytest.World, conf string)) {
+func promised(t *testing.T, more string, f func(t *testing.T, w *relaytest.World, conf string)) {
 	t.Helper()
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "relay.toml")
@@ -33,7 +33,7 @@ func promised(t *testing.T, more string, f func(w *relaytest.World, conf string)
 	synctest.Test(t, func(t *testing.T) {
 		w := relaytest.New(t, dir, crashZone)
 		defer w.Close()
-		f(w, conf)
+		f(t, w, conf)
 	})
 }
 
@@ -57,7 +57,7 @@ func send(t *testing.T, w *relaytest.World, from, to, text string) {
 func TestPromise1Durable(t *testing.T) {
 	for name, n := range map[string]int{"inline": 10, "staged": 8000} {
 		t.Run(name, func(t *testing.T) {
-			promised(t, "", func(w *relaytest.World, conf string) {
+			promised(t, "", func(t *testing.T, w *relaytest.World, conf string) {
 				w.Start(conf)
 				send(t, w, "a@src.test", "b@good.test", "C: Subject: x\nC:\n"+strings.Repeat("C: "+strings.Repeat("y", 70)+"\n", n))
 				w.Crash(0)
@@ -79,7 +79,7 @@ func TestPromise1Durable(t *testing.T) {
 // each attempt.
 func TestPromise2BodyUnchanged(t *testing.T) {
 	// go-msgauth notes when a signature was made, so one made anew differs.
-	promised(t, "[[dkim]]\ndomain = \"src.test\"\nselector = \"s1\"\nkey = \"s1.pem\"\n", func(w *relaytest.World, conf string) {
+	promised(t, "[[dkim]]\ndomain = \"src.test\"\nselector = \"s1\"\nkey = \"s1.pem\"\n", func(t *testing.T, w *relaytest.World, conf string) {
 		if _, err := dkim.Generate(dkim.Ed25519, 0, filepath.Join(w.Dir, "s1.pem")); err != nil {
 			t.Fatal(err)
 		}
@@ -126,10 +126,10 @@ func TestPromise2BodyUnchanged(t *testing.T) {
 
 // atEachMoment runs one message through a relay whose power fails at each
 // millisecond of the first eighty, and then through a second life of an hour.
-func atEachMoment(t *testing.T, to string, then func(after time.Duration, w *relaytest.World, log string)) {
+func atEachMoment(t *testing.T, to string, then func(t *testing.T, after time.Duration, w *relaytest.World, log string)) {
 	for ms := range 27 {
 		after := time.Duration(ms) * 3 * time.Millisecond
-		promised(t, "", func(w *relaytest.World, conf string) {
+		promised(t, "", func(t *testing.T, w *relaytest.World, conf string) {
 			w.Receive("mx.src.test", "203.0.113.1:25", "wait:dot=7ms")
 			w.Receive("mx.good.test", "203.0.113.2:25", "wait:dot=7ms")
 			w.Receive("mx.nobody.test", "203.0.113.4:25", "unknown=1", "wait:rcpt=7ms")
@@ -144,7 +144,7 @@ func atEachMoment(t *testing.T, to string, then func(after time.Duration, w *rel
 			w.Start(conf)
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			then(after, w, log)
+			then(t, after, w, log)
 		})
 	}
 }
@@ -156,7 +156,7 @@ func atEachMoment(t *testing.T, to string, then func(after time.Duration, w *rel
 func TestPromise3NeverLost(t *testing.T) {
 	const synced = 7*time.Millisecond + 50*time.Millisecond
 	repeats := 0
-	atEachMoment(t, "b@good.test", func(after time.Duration, w *relaytest.World, _ string) {
+	atEachMoment(t, "b@good.test", func(t *testing.T, after time.Duration, w *relaytest.World, _ string) {
 		n := len(w.Got("mx.good.test"))
 		if n == 0 || n > 2 || n > 1 && after > synced {
 			t.Errorf("power failure after %v: arrived %d times", after, n)
@@ -174,7 +174,7 @@ func TestPromise3NeverLost(t *testing.T) {
 func TestPromise4OneDSN(t *testing.T) {
 	id := regexp.MustCompile(`(?m)^Message-ID: .*`)
 	repeats := 0
-	atEachMoment(t, "b@nobody.test", func(after time.Duration, w *relaytest.World, _ string) {
+	atEachMoment(t, "b@nobody.test", func(t *testing.T, after time.Duration, w *relaytest.World, _ string) {
 		got := w.Got("mx.src.test")
 		if len(got) == 0 {
 			t.Errorf("power failure after %v: no DSN", after)
@@ -198,7 +198,7 @@ func TestPromise4OneDSN(t *testing.T) {
 // does not flush the log (BeforeSettle: nil).
 func TestPromise5LogFirst(t *testing.T) {
 	gone := 0
-	atEachMoment(t, "b@good.test", func(after time.Duration, w *relaytest.World, log string) {
+	atEachMoment(t, "b@good.test", func(t *testing.T, after time.Duration, w *relaytest.World, log string) {
 		if len(w.Got("mx.good.test")) > 1 {
 			return // it came back
 		}
@@ -222,7 +222,7 @@ func TestPromise5LogFirst(t *testing.T) {
 // that it has whole: the reply is awaited and counts. Broken by a context that
 // ends the wait.
 func TestPromise6DotAwaited(t *testing.T) {
-	promised(t, "", func(w *relaytest.World, conf string) {
+	promised(t, "", func(t *testing.T, w *relaytest.World, conf string) {
 		w.Receive("mx.good.test", "203.0.113.2:25", "wait:dot=9m")
 		w.Start(conf)
 		send(t, w, "a@src.test", "b@good.test", short)
@@ -246,7 +246,7 @@ func TestPromise6DotAwaited(t *testing.T) {
 // not exist, fail: nobody hears of either more than the one DSN. Broken by taking
 // out the looks at the sender in fate.Judge and bounce.Compose.
 func TestPromise7NoDSNToNull(t *testing.T) {
-	promised(t, "", func(w *relaytest.World, conf string) {
+	promised(t, "", func(t *testing.T, w *relaytest.World, conf string) {
 		w.Receive("mx.src.test", "203.0.113.1:25")
 		w.Receive("mx.nobody.test", "203.0.113.4:25", "unknown=1")
 		w.Start(conf)
@@ -274,7 +274,7 @@ func TestPromise7NoDSNToNull(t *testing.T) {
 // connection away, which the log would show. Broken by choosing the shard of a
 // lane by the message, and by a ledger that forgets what is out.
 func TestPromise8OneOwner(t *testing.T) {
-	promised(t, "lane_connections = 2\nshards = 8\n", func(w *relaytest.World, conf string) {
+	promised(t, "lane_connections = 2\nshards = 8\n", func(t *testing.T, w *relaytest.World, conf string) {
 		for i, host := range []string{"mx.src.test", "mx.good.test", "mx.shaky.test", "mx.nobody.test"} {
 			w.Receive(host, fmt.Sprintf("203.0.113.%d:25", i+1), "max-connections=2", "wait:dot=20ms")
 		}
@@ -305,7 +305,7 @@ func TestPromise8OneOwner(t *testing.T) {
 // Broken by a maySend that says yes.
 func TestPromise9SenderGranted(t *testing.T) {
 	const more = "[[listen]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:2587\"\ntls = \"implicit\"\nauth = \"required\"\n"
-	promised(t, more, func(w *relaytest.World, conf string) {
+	promised(t, more, func(t *testing.T, w *relaytest.World, conf string) {
 		if err := os.MkdirAll(filepath.Join(w.Dir, "data"), 0o700); err != nil {
 			t.Fatal(err)
 		}

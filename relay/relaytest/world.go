@@ -59,9 +59,9 @@ type World struct {
 	got     []internet.Message // guarded by mu
 	arrived chan struct{}      // guarded by mu: closed and replaced when got grows
 
-	full   atomic.Bool // the spool's disk
-	broken atomic.Bool // the spool's log cannot be written
-	ca     *authority  // made when first needed
+	full   atomic.Bool  // the spool's disk
+	broken *atomic.Bool // set: syncs of the spool's disk fail
+	ca     *authority   // made when first needed
 	keys   map[string][]string
 
 	relay *relay.Relay
@@ -80,6 +80,7 @@ func New(t TB, dir, zone string) *World {
 	return &World{
 		Net: fakenet.New(), DNS: dnstest.New(zone), Dir: dir, t: t, disk: vfs.NewCrashableMem(), random: rand.New(rand.NewPCG(1, 2)),
 		ctx: ctx, cancel: cancel, receivers: map[string]*internet.Receiver{}, arrived: make(chan struct{}), keys: map[string][]string{},
+		broken: new(atomic.Bool),
 	}
 }
 
@@ -154,7 +155,7 @@ func (w *World) Await(ctx context.Context, receiver string, n int) error {
 // DiskFull says whether the spool's disk has room only for its reserve.
 func (w *World) DiskFull(full bool) { w.full.Store(full) }
 
-// BreakDisk makes every sync of the spool's log fail from now on. Then the
+// BreakDisk makes every sync of the spool fail from now on. Then the
 // spool is sick, goroutines of its store stay for good, and so a bubble cannot
 // end: such a World is for outside.
 func (w *World) BreakDisk() { w.broken.Store(true) }
@@ -167,10 +168,11 @@ func (w *World) space() (free, total uint64, err error) {
 	return 1 << 39, 1 << 40, nil
 }
 
-// disk is w.disk with the failure that BreakDisk asks for.
+// spoolFS is w.disk with the failure that BreakDisk asks for.
 func (w *World) spoolFS() vfs.FS {
+	broken := w.broken
 	return errorfs.Wrap(w.disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if sync := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo; sync && w.broken.Load() {
+		if sync := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo; sync && broken.Load() {
 			return errors.New("injected: input/output error")
 		}
 		return nil
@@ -283,6 +285,17 @@ func (w *World) Crash(unsyncedPercent int) {
 	w.stop()
 	<-w.ended // what it still does happens to the old disk
 	w.disk, w.relay, w.host = disk, nil, nil
+}
+
+// CrashSick is Crash(0) after BreakDisk, and mends the disk. It does not wait for
+// the relay, which cannot end; what it left running is cut off.
+func (w *World) CrashSick() {
+	w.t.Helper()
+	disk := w.disk.CrashClone(vfs.CrashCloneCfg{})
+	w.host.kill()
+	w.stop()
+	w.disk, w.relay, w.host = disk, nil, nil
+	w.broken = new(atomic.Bool)
 }
 
 // Close ends everything.
