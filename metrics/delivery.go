@@ -52,7 +52,7 @@ func newDelivery(f promauto.Factory) *Delivery {
 		Rides:        counter("rides_total", "Transactions begun behind another message's final dot."),
 		RidesLost:    counter("rides_lost_total", "Transactions behind another message's final dot whose replies were lost; they cost no attempt."),
 		Recipients:   vec("recipients_total", "Outcomes of attempts, one per recipient, by fate: sent, deferred, failed, untried.", "fate", "sent", "deferred", "failed", "untried"),
-		Octets:       vec("octets_total", "Octets of SMTP by direction, in and out, TLS not counted.", "direction", "in", "out"),
+		Octets:       vec("bytes_total", "Octets of SMTP by direction, in and out, TLS not counted.", "direction", "in", "out"),
 		Seconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "tenma_delivery_transaction_seconds",
 			Help:    "Time from MAIL to the final reply.",

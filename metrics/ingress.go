@@ -46,7 +46,7 @@ func newIngress(f promauto.Factory) *Ingress {
 		CommandsRefused: counter("commands_refused_total", "Commands answered with 4yz or 5yz, by command and enhanced status.", "command", "status"),
 		Messages:        counter("messages_total", "Messages answered 250 after their last octet."),
 		MessagesRefused: counter("messages_refused_total", "Messages refused after or during their content, or cut off, by enhanced status.", "status"),
-		Octets:          counter("message_octets_total", "Octets of accepted bodies."),
+		Octets:          counter("message_bytes_total", "Octets of accepted bodies."),
 		TLSSessions:     counter("tls_sessions_total", "TLS handshakes with clients, by result: good, failed.", "result"),
 		Auth:            counter("auth_total", "AUTH exchanges, by mechanism and result: good, failed, error.", "mechanism", "result"),
 	}

@@ -8,7 +8,7 @@ import (
 // Intake counts what stage intake does.
 type Intake struct {
 	Messages prometheus.Counter   // tenma_intake_messages_total: committed
-	Octets   prometheus.Counter   // tenma_intake_octets_total: bodies of committed messages
+	Octets   prometheus.Counter   // tenma_intake_bytes_total: bodies of committed messages
 	Staged   prometheus.Counter   // tenma_intake_staged_total: committed messages whose body went past memory
 	Refused  *IntakeRefused       // tenma_intake_refused_total
 	Commit   prometheus.Histogram // tenma_intake_commit_seconds: wait for stable storage
@@ -30,7 +30,7 @@ func newIntake(f promauto.Factory) *Intake {
 			Name: "tenma_intake_messages_total", Help: "Messages accepted and on stable storage.",
 		}),
 		Octets: f.NewCounter(prometheus.CounterOpts{
-			Name: "tenma_intake_octets_total", Help: "Octets of the bodies of accepted messages.",
+			Name: "tenma_intake_bytes_total", Help: "Octets of the bodies of accepted messages.",
 		}),
 		Staged: f.NewCounter(prometheus.CounterOpts{
 			Name: "tenma_intake_staged_total", Help: "Accepted messages whose body was too large for the group commit.",

@@ -349,7 +349,7 @@ func TestMetrics(t *testing.T) {
 		}
 		want := map[string]float64{
 			"connections_total": 1, "sessions": 0, "commands_refused_total RCPT 5.1.1": 1, "messages_total": 1,
-			"message_octets_total": 3, "messages_refused_total 5.6.0": 1, "tls_sessions_total good": 1,
+			"message_bytes_total": 3, "messages_refused_total 5.6.0": 1, "tls_sessions_total good": 1,
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Error(d)
