@@ -30,6 +30,7 @@ type fakeSpool struct {
 	change   chan struct{}
 	health   error
 	lag      time.Duration // from Settle to durable
+	getLag   time.Duration // of Get
 	dead     bool          // after a crash: nothing becomes durable
 	settles  int
 	drafts   []spool.Draft
@@ -185,6 +186,7 @@ func (f *fakeSpool) Unpark(ids ...spool.ID) {
 
 func (f *fakeSpool) Get(_ context.Context, id spool.ID) (spool.Entry, error) {
 	f.gets.Add(1)
+	time.Sleep(f.getLag)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e := f.entries[id]; e != nil {

@@ -115,6 +115,10 @@ func (s *shard) entry(e *spool.Entry) {
 		}
 		s.ledgers[e.ID] = l
 	}
+	if l.loading { // for an operator, say, whose wish alone would file nothing
+		l.asks = append(l.asks, ask{})
+		return
+	}
 	// An open ledger knows more than the entry, which was read before.
 	l.parked = false
 	s.file(l, ask{}, false)
