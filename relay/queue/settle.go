@@ -224,6 +224,10 @@ func (s *shard) record(l *ledger, v *fate.Verdict) {
 // settled is the word of the spool. A settlement that failed is handed in again
 // until it works or the queue stops: until then nothing of the message moves.
 func (s *shard) settled(l *ledger, err error) {
+	// The next settlement of the ledger may begin below, and must find the
+	// count above zero: Run may be waiting for that zero already.
+	s.q.work.Add(1)
+	defer s.q.work.Done()
 	switch {
 	case err == nil:
 		s.q.metrics.Settlements.WithLabelValues("ok").Inc()
