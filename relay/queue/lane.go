@@ -1,11 +1,9 @@
 package queue
 
 import (
-	"sync"
-	"time"
-
 	"tenma/relay/mail"
 	"tenma/relay/queue/item"
+	"tenma/relay/queue/view"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -60,33 +58,7 @@ type lane struct {
 	idle    bool // stands in shard.idle
 
 	lookup lookup // of a lane of keyLookup
-	last   lastReply
-}
-
-// lastReply is what the latest attempt heard, for operators.
-type lastReply struct {
-	mu    sync.Mutex
-	host  string
-	reply smtp.Reply
-	at    time.Time
-}
-
-func (r *lastReply) set(o *mail.Outcome, at time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.host, r.reply, r.at = o.Host, o.Reply, at
-}
-
-func (r *lastReply) get() (string, time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.at.IsZero() {
-		return "", r.at
-	}
-	if r.host == "" {
-		return r.reply.String(), r.at
-	}
-	return r.host + ": " + r.reply.String(), r.at
+	last   view.LastReply
 }
 
 // partList is a list of parts in the order in which they are to run. A later

@@ -276,7 +276,7 @@ func (s *shard) summary(sum *Summary, byKey map[string]*LaneSummary) {
 			sum.Running += int64(n)
 			out.Seen(oldest)
 		}
-		out.LastReply, out.LastAt = l.last.get()
+		out.LastReply, out.LastAt = l.last.Get()
 	}
 }
 

@@ -240,7 +240,7 @@ func (s *shard) done(r *run, a *mail.Attempt, outs []mail.Outcome) {
 	}
 	for i := range outs {
 		if !outs[i].Untried {
-			r.lane.last.set(&outs[i], s.q.wall())
+			r.lane.last.Set(&outs[i], s.q.wall())
 			break
 		}
 	}
