@@ -23,19 +23,26 @@
 //
 // # The promises
 //
-//  1. 250 only after the commit is durable (ingress.Server).
+// Each stands on the type that keeps it, and has a test here that was seen to
+// fail with the promise broken (promises_test.go).
+//
+//  1. 250 only after the commit is durable (ingress.Server; TestPromise1Durable).
 //  2. The stored body never changes after commit; added headers are a prefix
-//     (spool.Engine).
+//     (spool.Engine; TestPromise2BodyUnchanged).
 //  3. A lost settlement may repeat a delivery, never lose one. A settlement is
-//     synced within 50 ms even when idle (spool.Engine).
+//     synced within 50 ms even when idle (spool.Engine;
+//     TestPromise3NeverLost).
 //  4. A DSN commits with the settlement that causes it, under an id derived
-//     from the original: a crash repeats neither (bounce.Composer).
+//     from the original: a crash repeats neither (bounce.Composer;
+//     TestPromise4OneDSN).
 //  5. A final event reaches the mail log before its entry's removal is durable
-//     (maillog.Log).
+//     (maillog.Log; TestPromise5LogFirst).
 //  6. After the final dot the reply is awaited, shutdown or not
-//     (delivery.Client).
-//  7. The null sender never gets a DSN (bounce.Composer).
-//  8. One shard owns a lane; one ledger owns a message (queue.Queue).
+//     (delivery.Client; TestPromise6DotAwaited).
+//  7. The null sender never gets a DSN (bounce.Composer;
+//     TestPromise7NoDSNToNull).
+//  8. One shard owns a lane; one ledger owns a message (queue.Queue;
+//     TestPromise8OneOwner).
 //  9. A sender passes only for an account that was granted the domain
-//     (intake.Server).
+//     (intake.Server; TestPromise9SenderGranted).
 package relay

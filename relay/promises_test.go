@@ -169,8 +169,8 @@ func TestPromise3NeverLost(t *testing.T) {
 }
 
 // TestPromise4OneDSN: whenever the power fails, the sender hears of the failure,
-// and of the same DSN if twice. Broken by a random id instead of the derived one,
-// and by a settlement without its drafts.
+// and of the same DSN if twice. Broken by a settlement without its drafts. (The
+// derived id alone is a second guard behind the one batch; bounce has its test.)
 func TestPromise4OneDSN(t *testing.T) {
 	id := regexp.MustCompile(`(?m)^Message-ID: .*`)
 	repeats := 0
@@ -271,8 +271,9 @@ func TestPromise7NoDSNToNull(t *testing.T) {
 // TestPromise8OneOwner: however many shards there are, a lane's limit of
 // connections holds, since one shard has all of the lane; and a message with
 // recipients in many lanes has each of them served once. The host turns a third
-// connection away, which the log would show. Broken by choosing the shard of a
-// lane by the message, and by a ledger that forgets what is out.
+// connection away, which the log would show. Broken by a ledger that forgets
+// what is out, and by choosing a lane's shard by the message together with a
+// delivery that has no limit of its own (either guard alone keeps the limit).
 func TestPromise8OneOwner(t *testing.T) {
 	promised(t, "lane_connections = 2\nshards = 8\n", func(t *testing.T, w *relaytest.World, conf string) {
 		for i, host := range []string{"mx.src.test", "mx.good.test", "mx.shaky.test", "mx.nobody.test"} {
