@@ -32,6 +32,10 @@ func (c *crowd) Feed(ctx context.Context, take func(spool.Entry)) error {
 	return nil
 }
 
+func (c *crowd) Get(_ context.Context, id spool.ID) (spool.Entry, error) {
+	return spool.Entry{ID: id, Envelope: c.envelope, State: c.state}, nil
+}
+
 func TestMemoryPerMessage(t *testing.T) {
 	n := 1_000_000
 	if testing.Short() || raceEnabled {

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tenma/relay/mail"
@@ -53,4 +54,35 @@ func TestStopBetweenSettlements(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFedLate: of two messages that Feed read and then had to wait with, one is
+// removed and one held before the shards take them. The first is dropped, the
+// second known as held.
+func TestFedLate(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.q = New(r.conf, Deps{Spool: r.spool, Router: r.router, Record: r.log})
+		r.q.ctx = t.Context()
+		for range ahead {
+			r.q.credit <- struct{}{}
+		}
+		gone, held := r.send("a@one.test"), r.send("b@one.test")
+		for _, id := range []spool.ID{gone, held} {
+			e := *r.spool.entries[id]
+			go r.q.take(e)
+		}
+		synctest.Wait()
+		r.spool.settle1(spool.Settlement{ID: gone, Remove: true})
+		r.spool.settle1(spool.Settlement{ID: held, State: []byte("held")})
+		<-r.q.credit
+		<-r.q.credit
+		synctest.Wait()
+		var got []msg
+		for _, s := range r.q.shards {
+			got = append(got, s.box.take(nil)...)
+		}
+		if len(got) != 1 || string(got[0].entry.State) != "held" || len(r.q.credit) != ahead-1 {
+			t.Errorf("handed on: %+v, credit %d", got, len(r.q.credit))
+		}
+	})
 }

@@ -137,12 +137,26 @@ func (q *Queue) afterFeed(ctx context.Context, err error) <-chan struct{} {
 	return now
 }
 
-// take is what Feed calls; it blocks while the shards are behind.
+// take is what Feed calls; it blocks while the shards are behind. An entry that
+// had to wait is read again: meanwhile an operator may have held or removed it,
+// or an item may have had it delivered.
 func (q *Queue) take(e spool.Entry) {
 	select {
 	case q.credit <- struct{}{}:
-	case <-q.ctx.Done():
-		return // it stays in the spool
+	default:
+		select {
+		case q.credit <- struct{}{}:
+		case <-q.ctx.Done():
+			return // it stays in the spool
+		}
+		now, err := q.deps.Spool.Get(q.ctx, e.ID)
+		if isGone(err) {
+			<-q.credit
+			return
+		}
+		if err == nil {
+			e = now
+		}
 	}
 	q.owner(e.ID).box.post(msg{kind: entryCame, entry: &e})
 }
