@@ -353,10 +353,11 @@ func TestUnknownUserCostsAHash(t *testing.T) {
 	}
 }
 
-// The least that a new password is worth (OWASP; RFC 7677 section 4).
+// The least that a new password is worth (OWASP; RFC 7677 section 4), and the
+// most rounds that Cyrus SASL computes.
 func TestDefaultCost(t *testing.T) {
 	c := Cost{}.withDefaults()
-	if c.Memory < 19<<10 || c.Time < 2 || c.Threads < 1 || c.Iterations < 4096 {
+	if c.Memory < 19<<10 || c.Time < 2 || c.Threads < 1 || c.Iterations < 4096 || c.Iterations > 0x10000 {
 		t.Errorf("%+v", c)
 	}
 	h, err := newHash("x", c, strings.NewReader(strings.Repeat("s", saltLen)))
