@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"tenma/dnscache/dnstest"
+	"tenma/relay/config"
 	"tenma/relay/queue"
 	"tenma/relay/relaytest"
 	"tenma/spool"
@@ -87,21 +88,7 @@ func (s *soak) zone() string {
 
 func (s *soak) run(dir string) {
 	s.owed, s.maybe = map[string]string{}, map[string]string{}
-	text := crashConfig[:strings.Index(crashConfig, "[delivery]")] + fmt.Sprintf(`
-[[listen]]
-protocol = "http"
-address = "127.0.0.1:8080"
-[delivery]
-retry = ["30s", "5m", "40m"]
-expire = %q
-delay_notice = "1h"
-lane_connections = %d
-lane_ready = %d
-shards = %d
-`, soakExpire, 1+s.random.IntN(4), 1+s.random.IntN(8), 1+s.random.IntN(4))
-	if err := os.WriteFile(s.conf, []byte(text), 0o600); err != nil {
-		s.Fatal(err)
-	}
+	s.configure()
 	s.w = relaytest.New(s.T, dir, s.zone())
 	defer s.w.Close()
 	if *soakLog != "" {
@@ -129,6 +116,39 @@ shards = %d
 	s.audit()
 }
 
+// configure writes a configuration with narrow limits.
+func (s *soak) configure() {
+	text := crashConfig[:strings.Index(crashConfig, "[delivery]")] + fmt.Sprintf(`
+[[listen]]
+protocol = "http"
+address = "127.0.0.1:8080"
+[delivery]
+retry = ["30s", "5m", "40m"]
+expire = %q
+delay_notice = "1h"
+lane_connections = %d
+lane_ready = %d
+connection_messages = %d
+batch_recipients = %d
+shards = %d
+`, soakExpire, 1+s.random.IntN(4), 1+s.random.IntN(8), 1+s.random.IntN(20), 1+s.random.IntN(4), 1+s.random.IntN(4))
+	if err := os.WriteFile(s.conf, []byte(text), 0o600); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// reload puts another configuration in force while the relay runs.
+func (s *soak) reload() {
+	s.configure()
+	c, _, err := config.Load(s.conf)
+	if err == nil {
+		err = s.w.Relay().Reload(c)
+	}
+	if err != nil {
+		s.Error("reload:", err)
+	}
+}
+
 // calm makes everything work.
 func (s *soak) calm() {
 	s.w.Receive("mx.src.test", "203.0.113.1:25")
@@ -138,6 +158,7 @@ func (s *soak) calm() {
 		s.w.DNS.Misbehave(fmt.Sprintf("d%d.test", i), dnstest.Manner{})
 	}
 	s.w.Net.SetLatency(0)
+	s.w.DiskFull(false)
 }
 
 // manners are what may come over a host.
@@ -152,7 +173,7 @@ var manners = []string{
 
 func (s *soak) round() {
 	host := s.random.IntN(soakDomains)
-	switch s.random.IntN(14) {
+	switch s.random.IntN(17) {
 	case 0, 1, 2, 3:
 		s.w.Receive(fmt.Sprintf("mx%d.test", host), "", strings.Fields(manners[s.random.IntN(len(manners))])...)
 	case 4:
@@ -171,8 +192,12 @@ func (s *soak) round() {
 	case 9, 10, 11:
 		s.operate()
 	case 12:
-		s.again(false)
+		s.w.DiskFull(s.random.IntN(3) == 0)
 	case 13:
+		s.reload()
+	case 14:
+		s.again(false)
+	case 15, 16:
 		s.again(s.crashing)
 	}
 	switch s.random.IntN(4) {
@@ -306,7 +331,7 @@ func (s *soak) audit() {
 		if err := json.Unmarshal([]byte(line), &f); err != nil {
 			s.Fatalf("%q: %v", line, err)
 		}
-		if to, ok := f.Recipient.(string); ok && f.Type != "Reception" {
+		if to, ok := f.Recipient.(string); ok && f.Type != "Reception" && f.Type != "Rejection" {
 			history[to] = append(history[to], f)
 		}
 	}
