@@ -107,6 +107,10 @@ func (s *shard) entry(e *spool.Entry) {
 		return
 	}
 	l := s.ledgers[e.ID]
+	if l == nil && s.touched.Has(e.ID, s.now) { // it may have been read before an operator changed it
+		s.look(e.ID, ask{})
+		return
+	}
 	if l == nil {
 		var err error
 		if l, err = decode(e); err != nil {
@@ -147,6 +151,9 @@ func (s *shard) damaged(id spool.ID, err error) {
 
 // look files what is due of a message, reading it back first if need be.
 func (s *shard) look(id spool.ID, a ask) {
+	if a.op != nil {
+		s.touched.Add(id, s.now)
+	}
 	l := s.ledgers[id]
 	switch {
 	case l == nil && s.stopping:

@@ -50,7 +50,8 @@ type shard struct {
 	items   *item.Store
 	names   item.Names
 	loading int
-	redo    []*ledger // settlements that failed, to be tried again at redoAt
+	touched item.Recent // by an operator
+	redo    []*ledger   // settlements that failed, to be tried again at redoAt
 	redoAt  time.Time
 	plan    fate.Plan
 	verdict []fate.Verdict
@@ -78,7 +79,7 @@ func newShard(q *Queue, n, shards, maxRuns int, r *rand.Rand) *shard {
 	return &shard{
 		q: q, n: n, box: newMailbox(), rand: r, maxRuns: maxRuns,
 		out:     make([][]msg, shards),
-		ledgers: map[spool.ID]*ledger{}, items: item.NewStore(),
+		ledgers: map[spool.ID]*ledger{}, touched: item.Recent{For: time.Minute}, items: item.NewStore(),
 		names: item.NewNames(),
 		lanes: map[string]*lane{},
 	}
