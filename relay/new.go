@@ -113,17 +113,19 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	return nil
 }
 
-// newStores opens what is on disk. The spool calls the log's Flush before a
-// removal becomes durable: promise 5.
+// newStores opens what is on disk. The spool comes first: it can be open in one
+// process only, so that whoever starts a second one on the same data fails before
+// it has touched the mail log of the first. The spool calls the log's Flush before
+// a removal becomes durable: promise 5.
 func (r *Relay) newStores(o Options, m *metrics.Set) (err error) {
 	c := o.Config
+	if r.spool, err = o.OpenSpool(c.Spool, func() error { return r.maillog.Flush() }, m.Spool, o.Log); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
 	events := c.MailLog
 	events.Log, events.Metrics, events.FS = o.Log, m.Maillog, o.FS
 	if r.maillog, err = maillog.New(events); err != nil {
-		return fmt.Errorf("mail log: %w", err)
-	}
-	if r.spool, err = o.OpenSpool(c.Spool, r.maillog.Flush, m.Spool, o.Log); err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return fmt.Errorf("mail log: %w", errors.Join(err, r.spool.Close()))
 	}
 	boxes := c.Mailbox
 	boxes.Log = o.Log
