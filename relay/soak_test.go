@@ -172,6 +172,9 @@ var manners = []string{
 }
 
 func (s *soak) round() {
+	if s.random.IntN(3) == 0 {
+		s.w.DiskFull(false)
+	}
 	host := s.random.IntN(soakDomains)
 	switch s.random.IntN(17) {
 	case 0, 1, 2, 3:
@@ -192,7 +195,7 @@ func (s *soak) round() {
 	case 9, 10, 11:
 		s.operate()
 	case 12:
-		s.w.DiskFull(s.random.IntN(3) == 0)
+		s.w.DiskFull(true)
 	case 13:
 		s.reload()
 	case 14:
