@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/big"
 	"net"
@@ -38,7 +39,7 @@ type Certificates struct {
 	log     *slog.Logger
 	mu      sync.Mutex // guards what follows
 	current *tls.Certificate
-	stamp   string // of the files that current was read from
+	stamp   [2]fs.FileInfo // of the files that current was read from
 	next    time.Time
 }
 
@@ -86,7 +87,7 @@ func (c *Certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 // reread takes changed files, with mu held.
 func (c *Certificates) reread() {
 	stamp := c.files()
-	if stamp == c.stamp {
+	if unchanged(stamp[0], c.stamp[0]) && unchanged(stamp[1], c.stamp[1]) {
 		return
 	}
 	pair, err := tls.LoadX509KeyPair(c.paths.Certificate, c.paths.Key)
@@ -99,16 +100,23 @@ func (c *Certificates) reread() {
 	c.log.Info("TLS certificate reloaded", "certificate", c.paths.Certificate, "until", pair.Leaf.NotAfter)
 }
 
-// files describes the state of both files, "" for one that is missing.
-func (c *Certificates) files() string {
-	var s string
-	for _, path := range []string{c.paths.Certificate, c.paths.Key} {
+// files gives the state of both files, nil for one that is missing.
+func (c *Certificates) files() (state [2]fs.FileInfo) {
+	for i, path := range []string{c.paths.Certificate, c.paths.Key} {
 		if info, err := os.Stat(path); err == nil {
-			s += fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size())
+			state[i] = info
 		}
-		s += ";"
 	}
-	return s
+	return state
+}
+
+// unchanged also looks at which file it is: two that were written within a tick
+// of the clock have one time, and two keys have one size.
+func unchanged(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 func selfSign(t TLS, hostname string) error {

@@ -76,7 +76,7 @@ func ceil(t time.Time) time.Time {
 // longest is more than NextTry ever waits. A due time further away than
 // this was written under another clock.
 func longest(c *Rules) time.Duration {
-	longest := maxRetryAfter + time.Minute
+	longest := maxRetryAfter + time.Minute + 2*time.Second // the spread of a stated wait, rounded up
 	for _, w := range c.Retry {
 		longest = max(longest, w+time.Duration(float64(w)*c.Jitter)+time.Second)
 	}
