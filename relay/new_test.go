@@ -40,7 +40,9 @@ func TestSecondStart(t *testing.T) {
 	taken := errors.New("taken")
 	_, err = relay.New(relay.Options{
 		Config: c, FS: fs, Log: slog.New(slog.DiscardHandler),
-		OpenSpool: func(config.Spool, func() error, *metrics.Spool, *slog.Logger) (relay.Engine, error) { return nil, taken },
+		OpenSpool: func(config.Spool, func() error, *metrics.Spool, *slog.Logger) (relay.Engine, error) {
+			return nil, taken
+		},
 	})
 	if !errors.Is(err, taken) {
 		t.Errorf("New: %v", err)

@@ -132,6 +132,12 @@ connection_messages = %d
 batch_recipients = %d
 shards = %d
 `, soakExpire, 1+s.random.IntN(4), 1+s.random.IntN(8), 1+s.random.IntN(20), 1+s.random.IntN(4), 1+s.random.IntN(4))
+	// Some domains share a smarthost, until the next configuration.
+	for i := range soakDomains {
+		if s.random.IntN(3) == 0 {
+			text += fmt.Sprintf("[[route]]\ndomain = \"d%d.test\"\nto = \"smtp://mx0.test:25\"\n", i)
+		}
+	}
 	if err := os.WriteFile(s.conf, []byte(text), 0o600); err != nil {
 		s.Fatal(err)
 	}
