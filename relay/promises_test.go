@@ -150,9 +150,8 @@ func atEachMoment(t *testing.T, to string, then func(t *testing.T, after time.Du
 }
 
 // TestPromise3NeverLost: whenever the power fails, the message arrives; and once
-// the settlement is 50 ms old, it arrives no second time. Broken by a settlement
-// that is handed in before the attempt (lost), and by a SettleDelay of a second
-// (repeated).
+// the settlement is 50 ms old, it arrives no second time. Broken by a
+// SettleDelay of a second (repeated).
 func TestPromise3NeverLost(t *testing.T) {
 	const synced = 7*time.Millisecond + 50*time.Millisecond
 	repeats := 0
