@@ -26,7 +26,7 @@ var lines = [][]string{
 	{"relay/admin/..."},
 	{"relay/config"},
 	{"relay"},
-	{"bench/internet"}, // stands below relaytest, which uses it
+	{"bench/internet/..."}, // stands below relaytest, which uses it
 	{"relay/relaytest/..."},
 	{"bench/..."},
 	{"cmd/..."},

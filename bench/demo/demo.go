@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"tenma/bench/internet"
+	"tenma/bench/internet/fakenet"
 	"tenma/dnscache/dnstest"
 	"tenma/relay"
-	"tenma/relay/relaytest/fakenet"
 )
 
 // Options say how the demo runs.

@@ -18,10 +18,10 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"tenma/bench/internet/fakenet"
 	"tenma/metrics"
 	"tenma/relay"
 	"tenma/relay/config"
-	"tenma/relay/relaytest/fakenet"
 	"tenma/spool/pebblespool"
 )
 

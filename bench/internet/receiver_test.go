@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 
 	"tenma/bench/internet"
-	"tenma/relay/relaytest/fakenet"
+	"tenma/bench/internet/fakenet"
 )
 
 // send brings one message to a receiver with the standard library's client.

@@ -24,10 +24,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tenma/bench/internet/fakenet"
 	"tenma/metrics"
 	"tenma/relay/delivery"
 	"tenma/relay/mail"
-	"tenma/relay/relaytest/fakenet"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )

@@ -15,10 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
 
+	"tenma/bench/internet/fakenet"
 	"tenma/metrics"
 	"tenma/relay/delivery"
 	"tenma/relay/mail"
-	"tenma/relay/relaytest/fakenet"
 	"tenma/relay/wire/smtp"
 )
 

@@ -23,9 +23,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tenma/bench/internet/fakenet"
 	"tenma/relay/ingress"
 	"tenma/relay/mail"
-	"tenma/relay/relaytest/fakenet"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"syscall"
 
+	"tenma/bench/internet/fakenet"
 	"tenma/dnscache/dnstest"
-	"tenma/relay/relaytest/fakenet"
 )
 
 // host is the relay's own side of the network: everything it opens goes

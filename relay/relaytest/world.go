@@ -19,12 +19,12 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"tenma/bench/internet"
+	"tenma/bench/internet/fakenet"
 	"tenma/dnscache/dnstest"
 	"tenma/metrics"
 	"tenma/relay"
 	"tenma/relay/config"
 	"tenma/relay/mailbox"
-	"tenma/relay/relaytest/fakenet"
 	"tenma/relay/wire/smtp"
 	"tenma/spool/pebblespool"
 )

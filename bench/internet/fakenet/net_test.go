@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"tenma/relay/relaytest/fakenet"
+	"tenma/bench/internet/fakenet"
 )
 
 func pair(t *testing.T, n *fakenet.Net) (client, server net.Conn) {
