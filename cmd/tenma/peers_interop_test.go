@@ -4,9 +4,8 @@ package main
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -77,7 +76,7 @@ func (p *peer) mkdir(t *testing.T, name, user string) string {
 // certificate writes a self-signed one for name, and its key.
 func (p *peer) certificate(t *testing.T, name string) (cert, key string) {
 	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +219,7 @@ func whole(t *testing.T, got, sent string) {
 	for line := range strings.Lines(prefix) {
 		name, _, _ := strings.Cut(line, ":")
 		switch name {
-		case "Return-Path", "Delivered-To", "X-Original-To", "Envelope-To", "Envelope-to", "Return-path", "Delivery-date", "Received":
+		case "Return-Path", "Delivered-To", "X-Original-To", "Envelope-to", "Return-path", "Delivery-date", "Received":
 		default:
 			if line[0] != ' ' && line[0] != '\t' {
 				t.Errorf("in front of the message stands %q", line)
@@ -229,9 +228,20 @@ func whole(t *testing.T, got, sent string) {
 	}
 }
 
-// submit hands in one message with parameters of ESMTP behind the addresses, and
-// gives the queue id of the final reply.
+// submit hands in one message to the relay and gives the queue id of the final reply.
 func (v *conversation) submit(t *testing.T, from string, to []string, body string) string {
+	t.Helper()
+	reply := v.hand(t, from, to, body)
+	m := queuedID.FindStringSubmatch(reply)
+	if m == nil {
+		t.Fatalf("no queue id in %q", reply)
+	}
+	return m[1]
+}
+
+// hand hands in one message with parameters of ESMTP behind the addresses, and
+// gives the final reply.
+func (v *conversation) hand(t *testing.T, from string, to []string, body string) string {
 	t.Helper()
 	if _, err := v.ask("MAIL FROM:" + from + "\r\n"); err != nil {
 		t.Fatalf("MAIL %s: %v", from, err)
@@ -251,11 +261,7 @@ func (v *conversation) submit(t *testing.T, from string, to []string, body strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := queuedID.FindStringSubmatch(reply)
-	if m == nil {
-		t.Fatalf("no queue id in %q", reply)
-	}
-	return m[1]
+	return reply
 }
 
 var queuedID = regexp.MustCompile(`250 2\.0\.0 .*\b([0-9A-V]{26})\b`)
