@@ -93,7 +93,7 @@ plugin {
 				status[r["final-recipient"]] = r["action"] + " " + r["status"]
 			}
 		}
-		for who, want := range map[string]string{"no@": "failed 5.1.1", "u5@": "failed 5.2.2", "u3@": "relayed 2.0.0"} {
+		for who, want := range map[string]string{"no@": "failed 5.1.1", "u5@": "failed 5.2.2", "u3@": "delivered 2.0.0"} {
 			if got := status["rfc822; "+who+"dst.test"]; got != want {
 				t.Errorf("%s: %q, not %q", who, got, want)
 			}

@@ -24,7 +24,7 @@ func (s *shard) finished(p *part, outs []mail.Outcome) {
 		return
 	}
 	l.holds++
-	w := work{to: p.To, outs: outs, lane: laneName(p.key), local: local(&p.Route)}
+	w := work{to: p.To, outs: outs, lane: laneName(p.key), local: local(&p.Route) || p.Route.LMTP}
 	if slices.ContainsFunc(outs, func(o mail.Outcome) bool { return o.Untried }) {
 		w = s.setUntriedApart(l, p, w)
 	}
