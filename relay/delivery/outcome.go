@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
+	"syscall"
 
 	"tenma/relay/delivery/client"
 	"tenma/relay/mail"
@@ -127,7 +129,7 @@ func compose(at *place, f finding) smtp.Reply {
 	case f.command == cmdDNS:
 		return smtp.Reply{Code: 451, Status: smtp.Status{4, 4, 3}, Text: "address of " + who + " could not be looked up"}
 	case f.command == cmdConnect && dialling(f.err):
-		return smtp.Reply{Code: 451, Status: smtp.Status{4, 4, 1}, Text: "no connection to " + who}
+		return smtp.Reply{Code: 451, Status: smtp.Status{4, 4, 1}, Text: "no connection to " + who + at.atPort() + unreached(f.err)}
 	case f.command == cmdStartTLS:
 		return smtp.Reply{Code: 451, Status: smtp.Status{4, 7, 5}, Text: "TLS with " + who + " failed"}
 	case timeout(f.err):
@@ -146,6 +148,28 @@ func (e dialError) Unwrap() error { return e.error }
 func dialling(err error) bool {
 	var d dialError
 	return errors.As(err, &d)
+}
+
+// atPort names the port where it is not the one that everybody expects.
+func (p *place) atPort() string {
+	if !p.peer.IsValid() || p.peer.Port() == 25 {
+		return ""
+	}
+	return " port " + strconv.Itoa(int(p.peer.Port()))
+}
+
+// unreached says in a few words why there is no connection: whoever looks at
+// the queue wants to know whether nobody listens or nobody is there.
+func unreached(err error) string {
+	switch {
+	case timeout(err):
+		return ": no answer"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ": connection refused"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return ": unreachable"
+	}
+	return ""
 }
 
 func timeout(err error) bool {
