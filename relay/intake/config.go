@@ -17,7 +17,8 @@ type Config struct {
 
 	// Memory bounds, in octets, what all bodies that are still arriving take
 	// together; beyond it clients hear 452. 0: 256 MiB, room for 1,000 bodies
-	// of the largest size that is kept in memory.
+	// of the largest size that is kept in memory. Clients that may not relay get
+	// half of it at most, so that no stranger's slow bodies keep our own out.
 	Memory int64
 
 	// CommitWait bounds the wait for the spool, so that a disk that hangs

@@ -394,6 +394,38 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// whileArriving is a body in the middle of which something else happens.
+type whileArriving func()
+
+func (f whileArriving) WriteTo(w io.Writer) (int64, error) {
+	f()
+	n, err := io.WriteString(w, "A: b\r\n\r\nx\r\n")
+	return int64(n), err
+}
+
+// A stranger's bodies that arrive slowly take half of the memory at most: the
+// next stranger waits, our own clients do not.
+func TestStrangersLeaveRoom(t *testing.T) {
+	s, _, _ := rig(Config{Memory: 3 * scratchMin})
+	stranger, ours := envelope(), envelope()
+	stranger.Trusted, ours.Trusted = false, true
+	text := pieces{text: "A: b\r\n\r\nx\r\n", size: 100}
+	_, err := s.Accept(t.Context(), stranger, whileArriving(func() {
+		if _, err := s.Accept(t.Context(), stranger, text); !strings.HasPrefix(reply(err), "452 4.3.1 ") {
+			t.Errorf("a second stranger: %v", err)
+		}
+		if _, err := s.Accept(t.Context(), ours, text); err != nil {
+			t.Errorf("one of ours: %v", err)
+		}
+	}))
+	if err != nil {
+		t.Error(err)
+	}
+	if a, b := s.held.Load(), s.strangers.Load(); a != 0 || b != 0 {
+		t.Errorf("%d octets still held, %d of strangers", a, b)
+	}
+}
+
 func TestHundredHopsPass(t *testing.T) {
 	s, _, _ := rig(Config{})
 	accept(t, s, envelope(), strings.Repeat("Received: x\r\n", 100)+"\r\n"+strings.Repeat("Received: in the body\r\n", 10))

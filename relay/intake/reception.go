@@ -54,6 +54,9 @@ func (s *Server) begin(ctx context.Context, e *mail.Envelope) *reception {
 func (r *reception) release() {
 	s := r.server
 	s.held.Add(-r.charged)
+	if r.stranger() {
+		s.strangers.Add(-r.charged)
+	}
 	s.deps.Metrics.Held.Sub(float64(r.charged))
 	if c := cap(r.buf); c > 0 && c <= scratchKeep {
 		b := r.buf[:0]
@@ -74,11 +77,18 @@ func (r *reception) charge(n int64) {
 	s := r.server
 	r.charged += n
 	s.deps.Metrics.Held.Add(float64(n))
-	if s.held.Add(n) > r.config.Memory && r.err == nil {
+	over := s.held.Add(n) > r.config.Memory
+	if r.stranger() {
+		over = s.strangers.Add(n) > r.config.Memory/2 || over
+	}
+	if over && r.err == nil {
 		s.deps.Metrics.Refused.Memory.Inc()
 		r.err = smtp.Errorf(452, smtp.Status{4, 3, 1}, "Too much mail is arriving, try again later")
 	}
 }
+
+// stranger reports a client that may not relay.
+func (r *reception) stranger() bool { return !r.e.Trusted }
 
 // Write takes the next part of the body. It never fails; see r.err.
 func (r *reception) Write(p []byte) (int, error) {

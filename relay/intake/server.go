@@ -28,6 +28,8 @@ type Server struct {
 	ids     idSource
 	scratch sync.Pool    // of *[]byte, for bodies that are arriving
 	held    atomic.Int64 // octets of memory that arriving bodies take
+	// strangers is the part of held that clients take who may not relay.
+	strangers atomic.Int64
 }
 
 // New makes a Server. It starts no goroutine.
