@@ -206,26 +206,25 @@ func (c *corpusTest) check(t *testing.T, domain, dump string, sent []byte) {
 	c.verify(t, wire)
 }
 
-func (c *corpusTest) wait(t *testing.T, dir string) string {
+func (c *corpusTest) wait(t *testing.T, dir string) (dump string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	whole := func() bool {
 		files, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || len(files) == 0 {
+			return false
 		}
-		for _, f := range files {
-			p := filepath.Join(dir, f.Name())
-			b, err := os.ReadFile(p)
-			if err == nil && bytes.HasSuffix(b, []byte("\n\n")) {
-				if err := os.Remove(p); err != nil {
-					t.Fatal(err)
-				}
-				return string(b)
-			}
+		p := filepath.Join(dir, files[0].Name())
+		b, err := os.ReadFile(p)
+		if err != nil || !bytes.HasSuffix(b, []byte("\n\n")) {
+			return false // smtp-sink still writes
 		}
+		dump = string(b)
+		return os.Remove(p) == nil
 	}
-	t.Fatalf("nothing arrived in %s", dir)
-	return ""
+	if !await(t, 20*time.Second, whole, dir) {
+		t.Fatalf("nothing arrived in %s", dir)
+	}
+	return dump
 }
 
 const pythonVerify = `

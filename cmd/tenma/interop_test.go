@@ -5,8 +5,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -46,7 +44,7 @@ type relayd struct {
 	cmd  *exec.Cmd
 	smtp string
 	conf string
-	out  *bytes.Buffer
+	out  *transcript
 }
 
 // startRelay runs "serve" of bin on a configuration, behind wrap (strace, say),
@@ -60,30 +58,24 @@ func startRelay(t *testing.T, bin, dir, smtp, extra string, wrap ...string) *rel
 		t.Fatal(err)
 	}
 	args := append(wrap, bin, "serve", "-c", conf)
-	r := &relayd{t: t, cmd: exec.Command(args[0], args[1:]...), smtp: smtp, conf: conf, out: &bytes.Buffer{}}
+	r := &relayd{t: t, cmd: exec.Command(args[0], args[1:]...), smtp: smtp, conf: conf, out: newTranscript("admin token in")}
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.kill() })
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		c, err := net.DialTimeout("tcp", smtp, time.Second)
-		if err == nil {
-			line, err := bufio.NewReader(c).ReadString('\n')
-			c.Close()
-			if err == nil && strings.HasPrefix(line, "220") {
-				return r
-			}
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("the relay does not greet: %s", r.out)
-		case <-time.After(20 * time.Millisecond): // the process is outside any bubble
-		}
+	select {
+	case <-r.out.said: // it listens
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the relay does not come up: %s", r.out)
 	}
+	v, err := converse(smtp)
+	if err != nil {
+		t.Fatalf("the relay does not greet: %v\n%s", err, r.out)
+	}
+	v.Close()
+	return r
 }
 
 // kill ends the relay at once, as kill -9 does; with wrap, the whole group.

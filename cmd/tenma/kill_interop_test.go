@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"regexp"
 	"slices"
@@ -18,15 +17,18 @@ import (
 	"tenma/dnscache/dnstest"
 )
 
-// TestInteropKill kills the relay twenty times, at random moments, while it
-// accepts, delivers, settles and returns 20,000 messages. Every message that
-// got a 250 must arrive, or its DSN must. Duplicates are attempts whose final
-// dot was sent and whose settlement was not yet on disk; they are counted.
+// TestInteropKill kills the relay twenty times while it handles 20,000 messages,
+// in turn in the middle of accepting, in a delivery whose final dot is sent and
+// whose reply is not (which the receiver holds back until the kill), with
+// settlements under way, and while DSNs are committed and sent. Every message
+// that got a 250 must arrive, or its DSN must. Duplicates are attempts whose
+// final dot was sent and whose settlement was not yet on disk; they are counted.
 func TestInteropKill(t *testing.T) {
 	const total, kills, sessions = 20000, 20, 40
 	k := newKillTest(t)
 	bin := binary(t)
 	relay := startRelay(t, bin, k.dir, k.smtp, k.conf)
+	k.change(func() { k.up = true })
 	var wg sync.WaitGroup
 	work := make(chan int)
 	for range sessions {
@@ -38,30 +40,45 @@ func TestInteropKill(t *testing.T) {
 			work <- n
 		}
 	}()
-	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	deadline := time.Now().Add(4 * time.Minute)
+	moments := []*trap{
+		{what: "accept"},
+		{what: "delivery", left: 1, hold: true},
+		{what: "settlement", left: 7},
+		{what: "DSN", dsn: true, left: 3},
+	}
 	for round := range kills {
-		// A share of the messages, then a moment of up to 60 ms more, so that
-		// the kills fall everywhere: into bursts and into the quiet after them.
-		for k.accepted() < (round+1)*total/(kills+1) && time.Now().Before(deadline) {
-			time.Sleep(time.Millisecond)
-		}
-		time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond)
+		k.until(t, func() bool { return len(k.acked) >= (round+1)*total/(kills+1) })
+		m := *moments[round%len(moments)] // anew for each round
+		k.change(func() { k.trap = &m })
+		k.until(t, func() bool { return m.left == 0 })
+		k.change(func() { k.up = false })
 		relay.kill()
+		k.change(func() { k.trap = nil })
 		relay = startRelay(t, bin, k.dir, k.smtp, k.conf)
+		k.change(func() { k.up = true })
 	}
 	wg.Wait()
-	for len(k.missing()) > 0 && time.Now().Before(deadline) {
-		time.Sleep(100 * time.Millisecond)
-	}
+	k.until(t, func() bool { return k.open == 0 })
 	relay.term()
 	k.verdict(t, total)
+}
+
+// trap waits for the left-th arrival, of a DSN or of a message; with hold, that
+// one's reply waits for the kill.
+type trap struct {
+	what      string
+	dsn, hold bool
+	left      int
 }
 
 type killTest struct {
 	dir, smtp, conf string
 
 	mu      sync.Mutex
+	news    *sync.Cond // on mu: something below has changed
+	up      bool       // a relay runs
+	trap    *trap
+	open    int                 // markers with a 250 of which nothing has arrived
 	acked   map[string]bool     // markers that got a 250
 	taken   map[string]int      // arrivals by marker
 	dsns    map[string][]string // Message-IDs of the returned mail by marker
@@ -75,6 +92,7 @@ var (
 
 func newKillTest(t *testing.T) *killTest {
 	k := &killTest{dir: t.TempDir(), smtp: freePort(t, "127.0.0.1"), acked: map[string]bool{}, taken: map[string]int{}, dsns: map[string][]string{}}
+	k.news = sync.NewCond(&k.mu)
 	ctx, cancel := context.WithCancel(t.Context())
 	host := func(n int) []internet.Host {
 		return []internet.Host{{Name: fmt.Sprintf("mx%d.test", n), Address: fmt.Sprintf("127.1.7.%d", n)}}
@@ -97,21 +115,65 @@ func newKillTest(t *testing.T) *killTest {
 		defer close(served)
 		dnstest.New(internet.Zone(providers)).ListenAndServe(ctx, dnsAddr)
 	}()
-	t.Cleanup(func() { cancel(); wait(); <-served })
+	t.Cleanup(func() {
+		k.change(func() { k.trap = nil })
+		cancel()
+		wait()
+		<-served
+	})
 	k.conf = fmt.Sprintf("[dns]\nservers = [%q]\n[delivery]\nport = %s\nprivate_destinations = true\nretry = [\"1s\"]\n", dnsAddr, port)
 	return k
 }
 
+// change does fn and tells whoever waits.
+func (k *killTest) change(fn func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	fn()
+	k.news.Broadcast()
+}
+
+// until waits for cond, which is asked with mu held, or fails after 2 minutes.
+func (k *killTest) until(t *testing.T, cond func() bool) {
+	t.Helper()
+	late := false
+	timer := time.AfterFunc(2*time.Minute, func() { k.change(func() { late = true }) })
+	defer timer.Stop()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for !cond() {
+		if late {
+			t.Fatalf("waited in vain: %d accepted, %d of them on the way", len(k.acked), k.open)
+		}
+		k.news.Wait()
+	}
+}
+
+// take is called for each message that a receiver takes, before its reply.
 func (k *killTest) take(m internet.Message) {
 	mark := killMark.FindString(string(m.Data))
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.acked[mark] && k.arrived(mark) == 0 {
+		k.open--
+	}
 	if m.From == "" {
 		k.dsns[mark] = append(k.dsns[mark], messageID.FindString(string(m.Data)))
 	} else {
 		k.taken[mark]++
 	}
+	if p := k.trap; p != nil && p.left > 0 && p.dsn == (m.From == "") {
+		p.left--
+		k.news.Broadcast()
+		for p.hold && k.trap == p {
+			k.news.Wait()
+		}
+	}
+	k.news.Broadcast()
 }
+
+// arrived counts what has come of a marker, with mu held.
+func (k *killTest) arrived(mark string) int { return k.taken[mark] + len(k.dsns[mark]) }
 
 // feed hands in messages until each has a 250; one without a reply is handed in
 // again, as a careful client does, under a marker of its own.
@@ -119,46 +181,50 @@ func (k *killTest) feed(work <-chan int) {
 	domains := []string{"one.test", "two.test", "shaky.test", "one.test", "nobody.test"}
 	var v *conversation
 	for n := range work {
-		mark := ""
 		for try := 0; ; try++ {
-			mark = fmt.Sprintf("kill-%06d-%d", n, try)
-			var err error
+			mark := fmt.Sprintf("kill-%06d-%d", n, try)
+			err := error(nil)
 			if v == nil {
 				if v, err = converse(k.smtp); err != nil {
 					v = nil
-					time.Sleep(5 * time.Millisecond)
+					k.awaitRelay()
 					continue
 				}
 			}
-			if _, err = v.send("a@src.test", "b@"+domains[n%len(domains)], "Subject: "+mark+"\r\n\r\n"+strings.Repeat("text\r\n", 100)); err == nil {
+			_, err = v.send("a@src.test", "b@"+domains[n%len(domains)], "Subject: "+mark+"\r\n\r\n"+strings.Repeat("text\r\n", 100))
+			if err == nil {
+				k.change(func() {
+					if k.acked[mark] = true; k.arrived(mark) == 0 {
+						k.open++
+					}
+				})
 				break
 			}
 			v.Close()
 			v = nil
-			k.mu.Lock()
-			k.unheard++
-			k.mu.Unlock()
+			k.change(func() { k.unheard++ })
+			k.awaitRelay()
 		}
-		k.mu.Lock()
-		k.acked[mark] = true
-		k.mu.Unlock()
 	}
 	if v != nil {
 		v.Close()
 	}
 }
 
-func (k *killTest) accepted() int {
+// awaitRelay returns when a relay runs.
+func (k *killTest) awaitRelay() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return len(k.acked)
+	for !k.up {
+		k.news.Wait()
+	}
 }
 
 func (k *killTest) missing() (m []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for mark := range k.acked {
-		if k.taken[mark]+len(k.dsns[mark]) == 0 {
+		if k.arrived(mark) == 0 {
 			m = append(m, mark)
 		}
 	}

@@ -141,17 +141,16 @@ func (p *peer) run(t *testing.T, addr string, args ...string) {
 func (p *peer) logged(t *testing.T, expression string) []string {
 	t.Helper()
 	re := regexp.MustCompile(expression)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	var m []string
+	found := func() bool {
 		log, err := os.ReadFile(p.log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if m := re.FindStringSubmatch(string(log)); m != nil {
-			return m
-		}
+		m = re.FindStringSubmatch(string(log))
+		return err == nil && m != nil
 	}
-	t.Fatalf("nothing like %s in the log", expression)
-	return nil
+	if !await(t, 20*time.Second, found, p.log) {
+		t.Fatalf("nothing like %s in the log", expression)
+	}
+	return m
 }
 
 // A maildir is a folder in which a peer puts what it got, one file a message,
@@ -163,12 +162,10 @@ type maildir string
 func (m maildir) take(t *testing.T, n int) []string {
 	t.Helper()
 	var files []string
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	await(t, 30*time.Second, func() bool {
 		files, _ = filepath.Glob(filepath.Join(string(m), "new", "*"))
-		if len(files) >= n {
-			break
-		}
-	}
+		return len(files) >= n
+	}, filepath.Join(string(m), "new"))
 	if len(files) != n {
 		t.Errorf("%d messages in %s, not %d", len(files), m, n)
 	}

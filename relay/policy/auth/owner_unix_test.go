@@ -53,7 +53,7 @@ func TestLockFileIsNoLink(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := link(target, c.Path+".lock"); err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 		if os.Geteuid() == 0 {
 			if err := os.Chown(dir, 4711, 4712); err != nil {
