@@ -121,7 +121,9 @@ func (c *Cache) askServer(ctx context.Context, s *settings, srv *server, name st
 			c.deps.Metrics.ServersDown.Dec()
 			c.deps.Log.Info("dns: server answers again", "server", srv.addr)
 		}
-	} else if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) >= s.patience()*9/10 { // not if a caller gave up early
+	} else if waited := time.Since(begin) >= s.patience()*9/10; waited || ctx.Err() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		// A caller that gave up early says nothing about the server, whichever
+		// of its deadline, its context and the closed socket was noticed first.
 		if srv.silent() {
 			c.deps.Metrics.ServersDown.Inc()
 			c.deps.Log.Warn("dns: server is silent", "server", srv.addr, "error", err)

@@ -56,9 +56,10 @@ func (s *Server) Apply(c Config) {
 // Size, Prefix, EightBit and the texts for the log) and stores both. A nil
 // error means that they are on stable storage under the id that is returned.
 //
-// Errors are *smtp.Error or wrap one: 554 for a loop, 550 for a sender
-// that the account may not use, 552 for a header section beyond MaxHeader, 452 when memory or spool are full, 421 when the relay
-// stops, 451 otherwise. The error of body itself comes back as it is.
+// Errors are *smtp.Error or wrap one: 554 for a loop, 550 for a sender that the
+// account may not use, 552 for a header section beyond MaxHeader, 452 when
+// memory or spool are full, 421 when the relay stops, 451 otherwise. The error
+// of body itself comes back as it is.
 // After an error nothing of the message will be delivered, except that a spool
 // that did not answer within Config.CommitWait may still have it.
 func (s *Server) Accept(ctx context.Context, e *mail.Envelope, body io.WriterTo) (spool.ID, error) {
