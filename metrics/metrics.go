@@ -12,6 +12,8 @@ type Set struct {
 	Queue    *Queue
 	Delivery *Delivery
 	Mailbox  *Mailbox
+	IMAP     *IMAP
+	POP3     *POP3
 	Maillog  *Maillog
 	Bounce   *Bounce
 	DNS      *DNS
@@ -28,6 +30,8 @@ func New(r prometheus.Registerer) *Set {
 		Queue:    newQueue(f),
 		Delivery: newDelivery(f),
 		Mailbox:  newMailbox(f),
+		IMAP:     newIMAP(f),
+		POP3:     newPOP3(f),
 		Maillog:  newMaillog(f),
 		Bounce:   newBounce(f),
 		DNS:      newDNS(f),

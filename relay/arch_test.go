@@ -22,6 +22,7 @@ var lines = [][]string{
 	{"relay/wire/..."},
 	{"relay/mail"},
 	{"relay/policy/..."},
+	{"relay/door"},
 	{"relay/ingress/...", "relay/inject", "relay/intake", "relay/queue/...", "relay/delivery/...", "relay/mailbox/...", "relay/bounce", "relay/tlsrpt", "relay/maillog"},
 	{"relay/admin/..."},
 	{"relay/config"},
@@ -32,12 +33,14 @@ var lines = [][]string{
 	{"cmd/..."},
 }
 
-const stageLine = 5
+const stageLine = 6
 
 // thirdParty lists each module that shipped code may import, with the reason.
 var thirdParty = map[string]string{
 	"github.com/emersion/go-smtp":         "grammar of SMTP sessions, behind ingress/front",
+	"github.com/emersion/go-imap/v2":      "grammar and dispatch of IMAP sessions, behind mailbox/imap/front",
 	"github.com/emersion/go-sasl":         "SASL mechanisms PLAIN and LOGIN",
+	"github.com/go-ldap/ldap/v3":          "logins that a directory server decides, by bind",
 	"github.com/xdg-go/scram":             "SCRAM-SHA-256, server side",
 	"github.com/emersion/go-msgauth":      "DKIM signing and verification",
 	"github.com/emersion/go-message":      "MIME, for reading messages",

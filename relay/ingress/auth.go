@@ -5,11 +5,12 @@ import (
 	"errors"
 	"net"
 
-	"github.com/emersion/go-sasl"
+	gosasl "github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
 	"github.com/xdg-go/scram"
 
 	"tenma/relay/mail"
+	"tenma/relay/wire/sasl"
 	"tenma/relay/wire/smtp"
 )
 
@@ -32,7 +33,7 @@ func (s *session) AuthMechanisms() []string {
 }
 
 // Auth begins an exchange.
-func (s *session) Auth(mech string) (sasl.Server, error) {
+func (s *session) Auth(mech string) (gosasl.Server, error) {
 	switch {
 	case s.conn.TLS() == nil: // the front has seen to it; this is for the day it does not
 		return nil, reply(smtp.Errorf(538, smtp.Status{5, 7, 11}, "encryption required for AUTH"))
@@ -41,10 +42,10 @@ func (s *session) Auth(mech string) (sasl.Server, error) {
 	case s.env != nil: // RFC 4954 section 4
 		return nil, reply(smtp.Errorf(503, smtp.Status{5, 5, 1}, "not during a mail transaction"))
 	}
-	var ex sasl.Server
+	var ex gosasl.Server
 	switch mech {
 	case mechPlain:
-		ex = sasl.NewPlainServer(func(identity, user, password string) error {
+		ex = gosasl.NewPlainServer(func(identity, user, password string) error {
 			if identity != "" && identity != user {
 				return errLogin // nobody acts for another here
 			}
@@ -85,7 +86,7 @@ func (s *session) loggedIn(account string) {
 type exchange struct {
 	s     *session
 	mech  string
-	inner sasl.Server
+	inner gosasl.Server
 }
 
 func (x *exchange) Next(response []byte) (challenge []byte, done bool, err error) {
@@ -136,7 +137,7 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 // scramServer is the server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677),
 // without channel binding.
 type scramServer struct {
-	keys   func(user string) (mail.ScramKeys, bool, error)
+	keys   func(user string) (sasl.ScramKeys, bool, error)
 	proved func(user string, good bool) (account string, err error)
 	good   func(account string)
 

@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"tenma/relay/mail"
+	"tenma/relay/wire/sasl"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -35,7 +36,7 @@ type Authenticator interface {
 	// ScramSHA256 gives the stored keys for user; for an unknown user, fake
 	// ones that are the same at every call. known tells which, so that the
 	// exchange fails at its end, alike in text and time.
-	ScramSHA256(user string) (keys mail.ScramKeys, known bool, err error)
+	ScramSHA256(user string) (keys sasl.ScramKeys, known bool, err error)
 	// ScramDone hears how an exchange with those keys ended, good or not, and
 	// has the last word on it: the account, or the error of a failed login.
 	ScramDone(ctx context.Context, client net.Addr, user string, good bool) (account string, err error)

@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"net"
 
-	"tenma/relay/mail"
+	"tenma/relay/wire/sasl"
 )
 
 // ScramSHA256 derives ann's keys; everybody else's are those of a password that
 // nobody has, under a salt that never changes.
-func (w *world) ScramSHA256(user string) (mail.ScramKeys, bool, error) {
+func (w *world) ScramSHA256(user string) (sasl.ScramKeys, bool, error) {
 	if user == "ann" {
 		return scramKeys("secret"), true, nil
 	}
@@ -34,8 +34,8 @@ func (w *world) ScramDone(_ context.Context, client net.Addr, user string, good 
 }
 
 // scramKeys follows RFC 5802 section 3.
-func scramKeys(password string) mail.ScramKeys {
-	k := mail.ScramKeys{Salt: []byte("salt"), Iterations: 4096}
+func scramKeys(password string) sasl.ScramKeys {
+	k := sasl.ScramKeys{Salt: []byte("salt"), Iterations: 4096}
 	salted, err := pbkdf2.Key(sha256.New, password, k.Salt, k.Iterations, sha256.Size)
 	if err != nil {
 		panic(err)

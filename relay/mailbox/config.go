@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -9,23 +10,38 @@ import (
 	"tenma/relay/wire/smtp"
 )
 
-// Config is what a Store is told.
+// Config is what a Store is told. Zero fields take DefaultConfig's.
 type Config struct {
-	Dir      string // Maildirs are DIR/DOMAIN/LOCAL
-	Hostname string // the right end of file names; "": localhost
+	Dir      string // the database
+	Hostname string // in warnings and automatic replies
 	Log      *slog.Logger
+
+	Quota       int64 // octets of one mailbox; below 0: none
+	QuotaWarn   int   // percent of the quota at which a warning is put into INBOX; below 0: never
+	MessageSize int64 // octets of the largest message that APPEND may bring
+	Folders     int   // of one mailbox
+
+	TrashDays, JunkDays, POP3Days int // see mail.Settings; 0 and below: for ever
+
+	SRSDomain  smtp.Domain // forwarded mail gets senders of this domain (SRS); "": the domain of the account
+	SRSKeyPath string      // made at first need
+}
+
+// DefaultConfig is what holds where the configuration is silent.
+func DefaultConfig() Config {
+	return Config{
+		Quota: -1, QuotaWarn: 90, MessageSize: 50 << 20, Folders: 2000,
+		TrashDays: 30, JunkDays: 30, POP3Days: -1,
+	}
 }
 
 // Deps are what a Store works with.
 type Deps struct {
 	Resolver Resolver
+	Outbox   Outbox           // nil: nothing is forwarded or answered
 	FS       vfs.FS           // nil: the machine's
+	MinFree  func() error     // an error that wraps spool.ErrFull when the disk is nearly full; nil: never
 	Metrics  *metrics.Mailbox // nil: counted for nobody
 }
 
-// Resolver knows the accounts and aliases here.
-type Resolver interface {
-	// Resolve gives the mailboxes that mail for a goes into, a itself if it is
-	// one. Nothing means that there is no such address.
-	Resolve(a smtp.Address) []smtp.Address
-}
+const day = 24 * time.Hour

@@ -37,6 +37,9 @@ func (r accounts) Resolve(a smtp.Address) []smtp.Address {
 	return boxes
 }
 
+func (r accounts) Settings(smtp.Address) (mail.Settings, bool) { return mail.Settings{}, true }
+func (r accounts) Accounts(func(smtp.Address) bool)            {}
+
 type body struct{ *strings.Reader }
 
 func (body) Close() error { return nil }

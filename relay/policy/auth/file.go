@@ -13,7 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"tenma/relay/mail"
+	"tenma/relay/wire/sasl"
 	"tenma/relay/wire/smtp"
 )
 
@@ -50,7 +50,7 @@ type account struct {
 	name    string // canonical text of address
 	text    string // of the hash; changes with the password
 	hash    hash
-	scram   mail.ScramKeys
+	scram   sasl.ScramKeys
 }
 
 // snapshot is the accounts file at one moment; it never changes.

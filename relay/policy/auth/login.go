@@ -6,7 +6,7 @@ import (
 	"net"
 	"time"
 
-	"tenma/relay/mail"
+	"tenma/relay/wire/sasl"
 	"tenma/relay/wire/smtp"
 )
 
@@ -77,7 +77,7 @@ func fail(ctx context.Context, start time.Time) error {
 // ScramSHA256 gives the keys for user. For an unknown user they are made up:
 // the same at every call, and known is false, so that the exchange can fail at
 // its end, alike in text and time. ScramDone is to be told how it ended.
-func (d *Directory) ScramSHA256(user string) (keys mail.ScramKeys, known bool, err error) {
+func (d *Directory) ScramSHA256(user string) (keys sasl.ScramKeys, known bool, err error) {
 	s := d.current()
 	name := userName(user)
 	acc := s.accounts[name]

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
 
-	"tenma/relay/mail"
+	"tenma/relay/wire/sasl"
 )
 
 // MaxPassword is the longest password, in octets.
@@ -97,42 +97,42 @@ func parseHash(s string) (hash, error) {
 }
 
 // newScram derives the keys that SCRAM-SHA-256 needs (RFC 5802 section 3).
-func newScram(password string, c Cost, random io.Reader) (mail.ScramKeys, error) {
+func newScram(password string, c Cost, random io.Reader) (sasl.ScramKeys, error) {
 	salt := make([]byte, saltLen)
 	if _, err := io.ReadFull(random, salt); err != nil {
-		return mail.ScramKeys{}, err
+		return sasl.ScramKeys{}, err
 	}
 	client, err := scram.SHA256.NewClient("", normal(password), "")
 	if err != nil {
-		return mail.ScramKeys{}, fmt.Errorf("password: %w", err)
+		return sasl.ScramKeys{}, fmt.Errorf("password: %w", err)
 	}
 	stored, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: string(salt), Iters: c.Iterations})
 	if err != nil {
-		return mail.ScramKeys{}, fmt.Errorf("password: %w", err)
+		return sasl.ScramKeys{}, fmt.Errorf("password: %w", err)
 	}
-	return mail.ScramKeys{Salt: salt, Iterations: c.Iterations, StoredKey: stored.StoredKey, ServerKey: stored.ServerKey}, nil
+	return sasl.ScramKeys{Salt: salt, Iterations: c.Iterations, StoredKey: stored.StoredKey, ServerKey: stored.ServerKey}, nil
 }
 
 // fakeScram gives keys that belong to nobody: the same ones for the same user
 // at every call and after a restart, so that asking twice tells nothing.
-func fakeScram(secret []byte, user string, iterations int) mail.ScramKeys {
+func fakeScram(secret []byte, user string, iterations int) sasl.ScramKeys {
 	derive := func(what string) []byte {
 		m := hmac.New(sha256.New, secret)
 		m.Write([]byte(what + "\x00" + user))
 		return m.Sum(nil)
 	}
-	return mail.ScramKeys{Salt: derive("salt")[:saltLen], Iterations: iterations, StoredKey: derive("stored"), ServerKey: derive("server")}
+	return sasl.ScramKeys{Salt: derive("salt")[:saltLen], Iterations: iterations, StoredKey: derive("stored"), ServerKey: derive("server")}
 }
 
 // formatScram writes keys as RFC 5803 section 2 does.
-func formatScram(k mail.ScramKeys) string {
+func formatScram(k sasl.ScramKeys) string {
 	b := base64.StdEncoding
 	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", k.Iterations, b.EncodeToString(k.Salt), b.EncodeToString(k.StoredKey), b.EncodeToString(k.ServerKey))
 }
 
 // parseScram reads what formatScram wrote.
-func parseScram(s string) (mail.ScramKeys, error) {
-	var k mail.ScramKeys
+func parseScram(s string) (sasl.ScramKeys, error) {
+	var k sasl.ScramKeys
 	errScram := errors.New("not SCRAM-SHA-256 keys")
 	parts := strings.Split(s, "$")
 	if len(parts) != 3 || parts[0] != "SCRAM-SHA-256" {

@@ -1,4 +1,4 @@
-package mail
+package sasl
 
 // ScramKeys are what SCRAM-SHA-256 needs of an account (RFC 5802 section 3).
 type ScramKeys struct {
