@@ -81,7 +81,7 @@ func TestNames(t *testing.T) {
 		switch {
 		case m.kind == "":
 			t.Errorf("%s is of no known kind", m.name)
-		case !regexp.MustCompile(`^tenma_[a-z]+(_[a-z]+)+$`).MatchString(m.name):
+		case !regexp.MustCompile(`^tenma_[a-z][a-z0-9]+(_[a-z]+)+$`).MatchString(m.name):
 			t.Errorf("%s: want tenma_STAGE_WHAT", m.name)
 		case strings.HasSuffix(m.name, "_total") != (m.kind == "counter"):
 			t.Errorf("%s is a %s; _total is the mark of counters", m.name, m.kind)
@@ -142,7 +142,7 @@ func TestDeployNames(t *testing.T) {
 			known = append(known, m.name+"_bucket", m.name+"_sum", m.name+"_count")
 		}
 	}
-	name := regexp.MustCompile(`\btenma_[a-z_]+`)
+	name := regexp.MustCompile(`\btenma_[a-z0-9_]+`)
 	seen := 0
 	err := filepath.WalkDir("../deploy", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
