@@ -25,7 +25,7 @@ var lines = [][]string{
 	{"relay/door"},
 	{"relay/ingress/...", "relay/inject", "relay/intake", "relay/queue/...", "relay/delivery/...", "relay/mailbox/...", "relay/bounce", "relay/tlsrpt", "relay/maillog"},
 	{"relay/admin/..."},
-	{"relay/config"},
+	{"relay/config/..."},
 	{"relay"},
 	{"bench/internet/..."}, // stands below relaytest, which uses it
 	{"relay/relaytest/..."},

@@ -20,6 +20,7 @@ import (
 	"tenma/relay/admin"
 	"tenma/relay/bounce"
 	"tenma/relay/config"
+	"tenma/relay/config/certificate"
 	"tenma/relay/delivery"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
@@ -152,7 +153,7 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 	c := o.Config
 	if o.TLS == nil && usesTLS(c) {
-		pair, err := config.OpenCertificates(c.TLS, c.Hostname, o.Log)
+		pair, err := certificate.Open(c.TLS, c.Hostname, o.Log)
 		if err != nil {
 			return fmt.Errorf("certificate: %w", err)
 		}

@@ -76,6 +76,8 @@ const (
 	MailDir      = "mail"
 	LogDir       = "log"
 	SpoolDir     = "spool"
+	SelfCert     = "self-signed.crt"
+	SelfKey      = "self-signed.key"
 )
 
 // InData gives the path of a name inside the data directory.

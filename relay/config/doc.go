@@ -4,8 +4,8 @@
 // unwise is a Warning.
 //
 // Load reads a file, Default gives the configuration without one, Peek is for
-// commands that only want to know where things are. OpenCertificates gives the
-// TLS settings that listeners show.
+// commands that only want to know where things are. Package certificate gives
+// the TLS settings that listeners show.
 //
 // # Why not decode into structs
 //

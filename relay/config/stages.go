@@ -86,7 +86,7 @@ func (r *reader) tls(s *section, c *Config) {
 	s.close()
 	switch {
 	case certAt == nil && keyAt == nil:
-		c.TLS.Certificate, c.TLS.Key, c.TLS.SelfSigned = c.InData(selfCert), c.InData(selfKey), true
+		c.TLS.Certificate, c.TLS.Key, c.TLS.SelfSigned = c.InData(SelfCert), c.InData(SelfKey), true
 		return
 	case certAt == nil:
 		s.errorf(keyAt.at, "key is set but certificate is not")

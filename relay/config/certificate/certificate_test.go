@@ -1,4 +1,4 @@
-package config
+package certificate
 
 import (
 	"bytes"
@@ -10,16 +10,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tenma/relay/config"
 )
 
-func selfSigned(dir string) TLS {
-	return TLS{Certificate: filepath.Join(dir, selfCert), Key: filepath.Join(dir, selfKey), SelfSigned: true}
+func selfSigned(dir string) config.TLS {
+	return config.TLS{Certificate: filepath.Join(dir, config.SelfCert), Key: filepath.Join(dir, config.SelfKey), SelfSigned: true}
 }
 
 func TestSelfSigned(t *testing.T) {
 	dir := t.TempDir()
 	paths := selfSigned(dir)
-	c, err := OpenCertificates(paths, "mx.sender.test", slog.New(slog.DiscardHandler))
+	c, err := Open(paths, "mx.sender.test", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +35,7 @@ func TestSelfSigned(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("key has mode %v, %v", info.Mode(), err)
 	}
-	again, err := OpenCertificates(paths, "mx.sender.test", slog.New(slog.DiscardHandler))
+	again, err := Open(paths, "mx.sender.test", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,22 +55,22 @@ func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, other := t.TempDir(), t.TempDir()
 		var logged strings.Builder
-		c, err := OpenCertificates(selfSigned(dir), "mx.sender.test", slog.New(slog.NewTextHandler(&logged, nil)))
+		c, err := Open(selfSigned(dir), "mx.sender.test", slog.New(slog.NewTextHandler(&logged, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		first := shown(t, c)
-		if _, err := OpenCertificates(selfSigned(other), "new.sender.test", slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := Open(selfSigned(other), "new.sender.test", slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 
 		// Only the certificate is new: the pair does not fit.
-		move(t, other, dir, selfCert)
+		move(t, other, dir, config.SelfCert)
 		time.Sleep(recheck + 1)
 		if shown(t, c) != first || !strings.Contains(logged.String(), "stays in force") {
 			t.Errorf("a half-written pair is shown; log: %s", logged.String())
 		}
-		move(t, other, dir, selfKey)
+		move(t, other, dir, config.SelfKey)
 		if shown(t, c) != first {
 			t.Error("files are looked at on every handshake")
 		}
@@ -83,13 +85,13 @@ func TestExpiredSelfSignedIsMadeAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		paths := selfSigned(t.TempDir())
 		log := slog.New(slog.DiscardHandler)
-		c, err := OpenCertificates(paths, "mx.sender.test", log)
+		c, err := Open(paths, "mx.sender.test", log)
 		if err != nil {
 			t.Fatal(err)
 		}
 		first := shown(t, c)
 		time.Sleep(selfLife + time.Hour)
-		c, err = OpenCertificates(paths, "mx.sender.test", log)
+		c, err = Open(paths, "mx.sender.test", log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,20 +101,20 @@ func TestExpiredSelfSignedIsMadeAnew(t *testing.T) {
 	})
 }
 
-func TestOpenCertificatesFails(t *testing.T) {
+func TestOpenFails(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	dir := filepath.Join(t.TempDir(), "missing")
-	if _, err := OpenCertificates(selfSigned(dir), "mx", log); err == nil {
+	if _, err := Open(selfSigned(dir), "mx", log); err == nil {
 		t.Error("a certificate was made in a directory that is not there")
 	}
 	paths := selfSigned(dir)
 	paths.SelfSigned = false
-	if _, err := OpenCertificates(paths, "mx", log); err == nil || !strings.Contains(err.Error(), selfCert) {
+	if _, err := Open(paths, "mx", log); err == nil || !strings.Contains(err.Error(), config.SelfCert) {
 		t.Errorf("error %v", err)
 	}
 }
 
-func shown(t *testing.T, c *Certificates) *tls.Certificate {
+func shown(t *testing.T, c *Pair) *tls.Certificate {
 	t.Helper()
 	pair, err := c.Server().GetCertificate(nil)
 	if err != nil {

@@ -1,4 +1,9 @@
-package config
+// Package certificate gives listeners the certificate that they show to their
+// clients: the pair that the configuration names, taken anew when its files
+// change, or a self-signed one that is made when none is named.
+//
+// Open reads or makes the pair, Server gives the TLS settings of a listener.
+package certificate
 
 import (
 	"crypto/ecdsa"
@@ -17,12 +22,11 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"tenma/relay/config"
 )
 
 const (
-	selfCert = "self-signed.crt"
-	selfKey  = "self-signed.key"
-
 	// selfLife is how long a self-signed certificate lasts. Nobody can verify
 	// it anyway, so a short life would only cause outages.
 	selfLife = 10 * 365 * 24 * time.Hour
@@ -31,11 +35,11 @@ const (
 	recheck = 10 * time.Second
 )
 
-// Certificates is the certificate that listeners show. It looks at the files
+// Pair is the certificate that listeners show, with its key. It looks at the files
 // again during handshakes, so that a renewed certificate is used without a
 // reload; one that cannot be read leaves the former in force.
-type Certificates struct {
-	paths   TLS
+type Pair struct {
+	paths   config.TLS
 	log     *slog.Logger
 	mu      sync.Mutex // guards what follows
 	current *tls.Certificate
@@ -43,10 +47,10 @@ type Certificates struct {
 	next    time.Time
 }
 
-// OpenCertificates reads the pair that t names. A self-signed one that is
+// Open reads the pair that t names. A self-signed one that is
 // missing or expired is made for hostname first; its directory must exist.
-func OpenCertificates(t TLS, hostname string, log *slog.Logger) (*Certificates, error) {
-	c := &Certificates{paths: t, log: log}
+func Open(t config.TLS, hostname string, log *slog.Logger) (*Pair, error) {
+	c := &Pair{paths: t, log: log}
 	if t.SelfSigned {
 		if old, err := tls.LoadX509KeyPair(t.Certificate, t.Key); err != nil || time.Now().After(old.Leaf.NotAfter) {
 			if err := selfSign(t, hostname); err != nil {
@@ -66,7 +70,7 @@ func OpenCertificates(t TLS, hostname string, log *slog.Logger) (*Certificates, 
 // Server gives the TLS settings of a listener. [tls] minimum holds for
 // opportunistic STARTTLS too: this relay's clients are an operator's own
 // programs, not every mail server of the world.
-func (c *Certificates) Server() *tls.Config {
+func (c *Pair) Server() *tls.Config {
 	minimum := c.paths.Minimum
 	if minimum == 0 {
 		minimum = tls.VersionTLS12
@@ -74,7 +78,7 @@ func (c *Certificates) Server() *tls.Config {
 	return &tls.Config{MinVersion: minimum, GetCertificate: c.get}
 }
 
-func (c *Certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *Pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := time.Now(); now.After(c.next) {
@@ -85,7 +89,7 @@ func (c *Certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // reread takes changed files, with mu held.
-func (c *Certificates) reread() {
+func (c *Pair) reread() {
 	stamp := c.files()
 	if unchanged(stamp[0], c.stamp[0]) && unchanged(stamp[1], c.stamp[1]) {
 		return
@@ -101,7 +105,7 @@ func (c *Certificates) reread() {
 }
 
 // files gives the state of both files, nil for one that is missing.
-func (c *Certificates) files() (state [2]fs.FileInfo) {
+func (c *Pair) files() (state [2]fs.FileInfo) {
 	for i, path := range []string{c.paths.Certificate, c.paths.Key} {
 		if info, err := os.Stat(path); err == nil {
 			state[i] = info
@@ -119,7 +123,7 @@ func unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-func selfSign(t TLS, hostname string) error {
+func selfSign(t config.TLS, hostname string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
