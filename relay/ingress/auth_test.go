@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/xdg-go/scram"
 
@@ -198,4 +199,21 @@ func TestAuthOff(t *testing.T) {
 		}
 		c.ask("AUTH PLAIN "+b64("\x00ann\x00secret"), "502")
 	}, listener(func(l *ingress.Listener) { l.Auth = ingress.AuthOff }))
+}
+
+// Hanging up before the answer, or beginning anew, is a failed login too.
+func TestGivenUpExchanges(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.secure(stranger)
+		for range 2 {
+			c.ask("AUTH SCRAM-SHA-256 "+b64("n,,n=ann,r=x"), "334")
+			c.ask("*", "501")
+		}
+		c.ask("AUTH SCRAM-SHA-256 "+b64("n,,n=zoe,r=x"), "334")
+		_ = c.Close()
+		synctest.Wait()
+		if want := []string{"ann false", "ann false", "zoe false"}; !slices.Equal(w.scrams, want) {
+			t.Errorf("heard %q, want %q", w.scrams, want)
+		}
+	})
 }

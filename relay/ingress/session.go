@@ -11,6 +11,7 @@ import (
 
 	"tenma/relay/ingress/front"
 	"tenma/relay/mail"
+	"tenma/relay/wire/sasl"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -24,6 +25,7 @@ type session struct {
 	id   string
 
 	account  string
+	login    *sasl.Exchange // the last one; nil before AUTH
 	env      *mail.Envelope // of the current transaction, nil before MAIL
 	messages int            // transactions begun
 }
@@ -41,6 +43,7 @@ func (s *session) Reset() { s.env = nil }
 
 // Logout ends the session.
 func (s *session) Logout() error {
+	s.giveUp()
 	s.env = nil
 	return nil
 }
