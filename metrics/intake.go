@@ -23,7 +23,7 @@ type IntakeRefused struct {
 func newIntake(f promauto.Factory) *Intake {
 	refused := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "tenma_intake_refused_total",
-		Help: "Messages that were not taken after their body had begun, by reason: loop, header, memory, full, storage, body.",
+		Help: "Messages that were not taken after their body had begun, by reason: loop, header, memory, full, storage, body, sender.",
 	}, []string{"reason"})
 	return &Intake{
 		Messages: f.NewCounter(prometheus.CounterOpts{

@@ -1,12 +1,12 @@
 package intake
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"time"
 
 	"tenma/metrics"
-	"tenma/relay/mail"
 	"tenma/spool"
 )
 
@@ -30,6 +30,11 @@ type Config struct {
 	// where people write from is nobody's business (RFC 8314 section 7 has
 	// the log for that).
 	NameSubmitters bool
+
+	// SubmissionSender says as whom who logged in on a submission listener may
+	// send (RFC 6409 section 6.1), "": SenderAccount; Sender, on any other, "":
+	// SenderDomain.
+	SubmissionSender, Sender SenderRule
 }
 
 // MaxHeader is the longest header section that is taken, in octets. It equals
@@ -47,6 +52,8 @@ func (c Config) withDefaults() Config {
 	if c.CommitWait == 0 {
 		c.CommitWait = 30 * time.Second
 	}
+	c.SubmissionSender = cmp.Or(c.SubmissionSender, SenderAccount)
+	c.Sender = cmp.Or(c.Sender, SenderDomain)
 	return c
 }
 
@@ -56,8 +63,6 @@ type Deps struct {
 	Record  Recorder
 	Metrics *metrics.Intake // nil: counted for nobody
 	Log     *slog.Logger
+	Senders Senders   // nil: an account is its own address alone
 	Random  io.Reader // for ids; nil: crypto/rand
 }
-
-// Recorder takes events for the mail log (Reception).
-type Recorder interface{ Record(*mail.Event) }

@@ -7,7 +7,9 @@
 // streamed to the spool beyond that. When its header section is complete it is
 // judged (section.go); a message that is not to be taken is still read to its
 // end, so that the client hears why. What the relay adds is a prefix
-// (received.go); the body itself is never changed (promise 2 of package relay).
+// (received.go); the body itself is never changed (promise 2 of package relay),
+// but that blind-copy fields go out of what an author submits, before it is stored
+// (blind.go). Who may send as whom is in sender.go.
 //
 // Server.Accept is the only entry point.
 package intake

@@ -40,7 +40,12 @@ func (r *reception) prefix(id spool.ID) []byte {
 }
 
 // submitted reports that we are the message's first relay and may complete it.
-func submitted(e *mail.Envelope) bool { return e.Account != "" || e.Origin == mail.FromHTTP }
+func submitted(e *mail.Envelope) bool { return e.Account != "" || authored(e) }
+
+// authored reports that the message came from its author's own program. Who
+// logged in elsewhere may be a relay itself, whose messages are nobody's to
+// change.
+func authored(e *mail.Envelope) bool { return e.Submission || e.Origin == mail.FromHTTP }
 
 // appendReceived writes the trace field (RFC 5321 section 4.4).
 func (r *reception) appendReceived(b []byte, id spool.ID) []byte {

@@ -95,12 +95,13 @@ func (r *reception) Write(p []byte) (int, error) {
 	n := len(p)
 	r.size += int64(n)
 	if r.err == nil {
-		r.eight = r.eight || hasEightBit(p)
 		if room := spool.MaxInline - len(r.buf); r.stage == nil && len(p) > room {
+			r.eight = r.eight || hasEightBit(p[:room])
 			r.gather(p[:room])
 			p = p[room:]
 			r.overflow()
 		}
+		r.eight = r.eight || hasEightBit(p)
 		r.put(p)
 	}
 	return n, nil
@@ -138,17 +139,24 @@ func (r *reception) gather(p []byte) {
 	}
 }
 
-// judge reads the header section, r.buf[:end].
+// judge reads the header section, r.buf[:end]. All of the body that has arrived
+// is in r.buf.
 func (r *reception) judge(end int) {
 	r.judged = true
 	r.section.read(header.Section(r.buf[:end]))
+	if r.section.blind && authored(r.e) {
+		before := len(r.buf)
+		r.buf, end = dropBlind(r.buf, end)
+		r.size -= int64(before - len(r.buf))
+		r.eight = r.eight && hasEightBit(r.buf)
+	}
 	if r.section.hops > r.config.MaxHops {
 		r.server.deps.Metrics.Refused.Loop.Inc()
 		// RFC 5321 section 6.3, RFC 3463 section 3.5
 		r.err = smtp.Errorf(554, smtp.Status{5, 4, 6}, "Message has passed %d relays, it is going in circles", r.section.hops)
 		return
 	}
-	if err := maySend(r.e, header.Section(r.buf[:end])); err != nil {
+	if err := r.maySend(header.Section(r.buf[:end])); err != nil {
 		r.server.deps.Metrics.Refused.Sender.Inc()
 		r.err = err
 	}

@@ -15,6 +15,7 @@ type section struct {
 	hops                     int // Received fields
 	from, subject, messageID string
 	dated, named             bool // there is a Date, a Message-ID field
+	blind                    bool // there is a Bcc field
 	headless                 bool // the message begins with something that is no header
 }
 
@@ -33,6 +34,9 @@ func (s *section) read(h header.Section) {
 			if f.Is("Received") {
 				s.hops++
 			}
+			s.blind = s.blind || isBlind(f)
+		case 'b':
+			s.blind = s.blind || isBlind(f)
 		case 'f':
 			once(&from, f, "From")
 		case 's':

@@ -20,8 +20,9 @@ import (
 )
 
 // Server is the door. It keeps two promises of package relay. Promise 2: what
-// it stores as the body is what came, octet for octet. Promise 9: whoever logged
-// in sends only as its own domain (sender.go).
+// it stores as the body is what came, octet for octet, without the blind-copy
+// fields of a submission. Promise 9: whoever logged in sends only as itself, or as
+// its own domain where that is set (sender.go).
 type Server struct {
 	deps    Deps
 	config  atomic.Pointer[Config]

@@ -33,7 +33,7 @@ func AppendEnvelope(b []byte, e *Envelope) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Size))
 	b = appendText(b, e.Prefix)
 	var flags byte
-	for i, f := range [...]bool{e.SMTPUTF8, e.EightBit, e.RequireTLS, e.Trusted, e.TLS, e.Basic, e.LMTP} {
+	for i, f := range [...]bool{e.SMTPUTF8, e.EightBit, e.RequireTLS, e.Trusted, e.TLS, e.Basic, e.LMTP, e.Submission} {
 		if f {
 			flags |= 1 << i
 		}
@@ -71,6 +71,7 @@ func DecodeEnvelope(b []byte) (*Envelope, error) {
 	flags := d.octet()
 	e.SMTPUTF8, e.EightBit, e.RequireTLS = flags&1 != 0, flags&2 != 0, flags&4 != 0
 	e.Trusted, e.TLS, e.Basic, e.LMTP = flags&8 != 0, flags&16 != 0, flags&32 != 0, flags&64 != 0
+	e.Submission = flags&128 != 0
 	e.Ret, e.Priority, e.Origin = Ret(d.octet()), Priority(int8(d.octet())), Origin(d.octet())
 	if err := e.Client.UnmarshalBinary([]byte(d.text())); err != nil {
 		d.fail = true

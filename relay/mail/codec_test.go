@@ -21,7 +21,7 @@ func fullEnvelope() *Envelope {
 		},
 		Received: time.Unix(1_700_000_000, 0), Expire: time.Unix(1_700_100_000, 0), Size: 12345,
 		Prefix: []byte("Received: x\r\n"), SMTPUTF8: true, EightBit: true, RequireTLS: true,
-		Trusted: true, TLS: true, Basic: true, LMTP: true,
+		Trusted: true, TLS: true, Basic: true, LMTP: true, Submission: true,
 		Ret: RetFull, EnvID: "id", Priority: Bulk, Tenant: "t", Campaign: "c", Account: "a", Origin: FromHTTP,
 		Listener: "l", Client: netip.MustParseAddrPort("[2001:db8::1]:25"), HELO: "h", Session: "s", From: "f", Subject: "su", MsgID: "m",
 	}
@@ -50,7 +50,7 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 
 // Each flag has its own bit.
 func TestEnvelopeFlags(t *testing.T) {
-	for _, e := range []*Envelope{{SMTPUTF8: true}, {EightBit: true}, {RequireTLS: true}, {Trusted: true}, {TLS: true}, {Basic: true}, {LMTP: true}} {
+	for _, e := range []*Envelope{{SMTPUTF8: true}, {EightBit: true}, {RequireTLS: true}, {Trusted: true}, {TLS: true}, {Basic: true}, {LMTP: true}, {Submission: true}} {
 		e.Prefix, e.Recipients = []byte{}, []Recipient{}
 		got, err := DecodeEnvelope(AppendEnvelope(nil, e))
 		if err != nil {

@@ -173,12 +173,43 @@ func FuzzSection(f *testing.F) {
 	})
 }
 
+func TestMailboxes(t *testing.T) {
+	for _, c := range []struct {
+		in    string
+		want  []string
+		whole bool
+	}{
+		{"", nil, true},
+		{"a@a.test", []string{"a@a.test"}, true},
+		{`A <a@a.test> (x@y.test), "b, c" <b@b.test>`, []string{"a@a.test", "b@b.test"}, true},
+		{"us: a@a.test, <b@b.test>;, c@c.test", []string{"a@a.test", "b@b.test", "c@c.test"}, true},
+		{"undisclosed-recipients:;", nil, true},
+		{"<a@a.test> <b@b.test>", []string{"a@a.test", "b@b.test"}, true},
+		{"a@a.test, nobody, c@c.test", []string{"a@a.test", "c@c.test"}, false},
+		{"a@a.test, b@b.test, c@c.test, d@d.test", []string{"a@a.test", "b@b.test", "c@c.test"}, false},
+	} {
+		all, whole := Mailboxes(c.in, 3)
+		var got []string
+		for _, a := range all {
+			got = append(got, a.String())
+		}
+		if !slices.Equal(got, c.want) || whole != c.whole {
+			t.Errorf("%q: %q, %v", c.in, got, whole)
+		}
+	}
+}
+
 func FuzzFirstMailbox(f *testing.F) {
 	f.Add("A <a@b.test>")
 	f.Add(`"\"`)
 	f.Fuzz(func(t *testing.T, list string) {
 		if a, ok := FirstMailbox(list); ok && a.Domain == "" {
 			t.Fatal("an address without a domain")
+		}
+		if a, ok := OnlyMailbox(list); ok {
+			if all, _ := Mailboxes(list, 1); len(all) != 1 || all[0] != a {
+				t.Fatalf("%v, and among all %v", a, all)
+			}
 		}
 	})
 }

@@ -64,8 +64,39 @@ func OnlyMailbox(list string) (a smtp.Address, ok bool) {
 	return a, ok && !strings.ContainsAny(rest, "@<")
 }
 
+// Mailboxes reads the mailboxes of an address list, at most limit of them. whole
+// is false where there are more, or something that is no address.
+func Mailboxes(list string, limit int) (all []smtp.Address, whole bool) {
+	whole = true
+	for rest := list; rest != ""; {
+		var spec string
+		spec, rest = addrSpec(rest)
+		if spec == "" { // comments, the end of a group, nothing
+			continue
+		}
+		a, err := smtp.ParseMailbox(spec)
+		switch {
+		case err != nil || a.Domain == "":
+			whole = false
+		case len(all) == limit:
+			return all, false
+		default:
+			all = append(all, a)
+		}
+	}
+	return all, whole
+}
+
 // mailbox is FirstMailbox, and gives what follows.
 func mailbox(list string) (a smtp.Address, rest string, ok bool) {
+	spec, rest := addrSpec(list)
+	a, err := smtp.ParseMailbox(spec)
+	return a, rest, err == nil && a.Domain != ""
+}
+
+// addrSpec takes the first address off the front of a list, without display
+// name and comments, and gives what follows; "" where none is left.
+func addrSpec(list string) (address, rest string) {
 	var spec strings.Builder // the candidate: what stands outside comments
 	var angle, quoted bool
 	comment := 0
@@ -110,6 +141,5 @@ scan:
 			spec.WriteByte(c)
 		}
 	}
-	a, err := smtp.ParseMailbox(spec.String())
-	return a, rest, err == nil && a.Domain != ""
+	return spec.String(), rest
 }
