@@ -44,10 +44,10 @@ func (r *reception) maySend(h header.Section) *smtp.Error {
 	if !e.Sender.IsNull() && !may(e.Sender) {
 		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send as %s", e.Account, e.Sender)
 	}
-	sender, several := header.OnlyMailbox(h.Text("Sender"))
+	sender, told := header.OnlyMailbox(h.Text("Sender"))
 	switch n := h.Count("Sender"); {
 	case n == 0:
-	case n > 1 || !several:
+	case n > 1 || !told:
 		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "Sender does not name one sender")
 	case !may(sender):
 		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send mail in the name of %s", e.Account, sender)
@@ -60,7 +60,7 @@ func (r *reception) maySend(h header.Section) *smtp.Error {
 		var authors []smtp.Address
 		if a, ok := header.OnlyMailbox(from); ok {
 			authors = []smtp.Address{a}
-		} else if all, whole := header.Mailboxes(from, maxAuthors); whole && len(all) > 1 && several {
+		} else if all, whole := header.Mailboxes(from, maxAuthors); whole && len(all) > 1 && told {
 			authors = all
 		}
 		for _, a := range authors {
