@@ -31,6 +31,9 @@ type Ingress struct {
 	TLSSessions *prometheus.CounterVec
 	// Auth counts AUTH exchanges; result is good, failed or error.
 	Auth *prometheus.CounterVec
+	// RateLimited counts MAIL and RCPT commands that were refused because an
+	// account had sent too much within an hour; kind is messages or recipients.
+	RateLimited *prometheus.CounterVec
 }
 
 func newIngress(f promauto.Factory) *Ingress {
@@ -49,5 +52,6 @@ func newIngress(f promauto.Factory) *Ingress {
 		Octets:          counter("message_bytes_total", "Octets of accepted bodies."),
 		TLSSessions:     counter("tls_sessions_total", "TLS handshakes with clients, by result: good, failed.", "result"),
 		Auth:            counter("auth_total", "AUTH exchanges, by mechanism and result: good, failed, error.", "mechanism", "result"),
+		RateLimited:     counter("rate_limited_total", "Commands refused since an account had sent too much within an hour, by kind: messages, recipients.", "kind"),
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"tenma/metrics"
 	"tenma/relay/ingress/front"
+	"tenma/relay/ingress/rate"
 )
 
 // Config is what one Server is told. Package relay/config fills it.
@@ -16,6 +17,7 @@ type Config struct {
 	Hostname  string // in the banner and EHLO reply
 	Listeners []Listener
 	Limits    Limits
+	Accounts  AccountLimits // of mail that is submitted
 
 	// Grace is how long a message in progress may take to end after Run's
 	// context is cancelled; 0: 30 s.
@@ -61,6 +63,11 @@ type Listener struct {
 // Limits bound what one client can ask for; the front keeps most of them. Zero
 // fields take DefaultLimits'.
 type Limits = front.Limits
+
+// AccountLimits bound how many messages and recipients an hour one account may
+// submit, on all submission listeners and connections together; 0: no limit. A
+// message too many is a 450, so that a mail program keeps it and tries again.
+type AccountLimits = rate.Limits
 
 // DefaultLimits are the limits where the configuration is silent.
 func DefaultLimits() Limits { return front.DefaultLimits() }

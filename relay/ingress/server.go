@@ -16,6 +16,7 @@ import (
 
 	"tenma/metrics"
 	"tenma/relay/ingress/front"
+	"tenma/relay/ingress/rate"
 )
 
 // defaultGrace is how long a message in progress may take to end at shutdown.
@@ -29,6 +30,9 @@ type Server struct {
 	cfg   Config
 	deps  Deps
 	doors []*door
+
+	accounts atomic.Pointer[AccountLimits] // as of the last Apply
+	rates    rate.Table
 
 	// work is the context of Accept and of the Authenticator: cancelled not
 	// by the drain but by the end of its grace.
@@ -64,6 +68,7 @@ func New(cfg Config, deps Deps) *Server {
 		cfg.Grace = defaultGrace
 	}
 	s := &Server{cfg: cfg, deps: deps, started: time.Now()}
+	s.accounts.Store(&cfg.Accounts)
 	s.work, s.stopWork = context.WithCancel(context.Background())
 	return s
 }
@@ -144,9 +149,10 @@ func (s *Server) Addrs() []net.Addr {
 }
 
 // Apply changes what may change while listeners stay open, found by address:
-// limits, relay_from, bare LF and AUTH. Connections keep what they began with
+// limits, relay_from, bare LF, AUTH and the limits of accounts. Connections keep what they began with
 // but for AUTH. Other changes want a restart; the log says so.
 func (s *Server) Apply(cfg Config) {
+	s.accounts.Store(&cfg.Accounts)
 	byAddress := map[string]Listener{}
 	for _, l := range cfg.Listeners {
 		byAddress[l.Address] = l

@@ -93,6 +93,9 @@ func (s *session) mail(opts *gosmtp.MailOptions) (*smtp.Error, *mail.Envelope) {
 		return smtp.Errorf(501, smtp.Status{5, 1, 7}, "sender has no domain"), env
 	}
 	env.Sender = sender
+	if env.Submission {
+		return s.tooMany("messages", s.door.s.rates.Message(s.account, *s.door.s.accounts.Load(), time.Now())), env
+	}
 	return nil, env
 }
 
@@ -111,6 +114,7 @@ func (s *session) newEnvelope(opts *gosmtp.MailOptions) *mail.Envelope {
 		Account: s.account, Origin: mail.FromSMTP, Listener: s.door.config().Address,
 		Client: s.conn.Client(), HELO: clean(s.smtp.Hostname()), Session: s.id,
 		Trusted: s.trusted(), TLS: s.conn.TLS() != nil, Basic: s.conn.Basic(), LMTP: s.door.config().LMTP,
+		Submission: s.door.config().Submission,
 	}
 	switch opts.Return {
 	case gosmtp.DSNReturnFull:
@@ -176,7 +180,21 @@ func (s *session) rcpt(opts *gosmtp.RcptOptions) (mail.Recipient, *smtp.Error) {
 	for _, n := range opts.Notify {
 		r.Notify |= notify(n)
 	}
-	return r, s.mayReceive(a)
+	if reply := s.mayReceive(a); reply != nil || !s.env.Submission {
+		return r, reply
+	}
+	return r, s.tooMany("recipients", s.door.s.rates.Recipient(s.account, *s.door.s.accounts.Load(), time.Now()))
+}
+
+// tooMany refuses what an account has had enough of for now, and says when to
+// come back (RFC 6409 section 6.1 lets a site's policy decide).
+func (s *session) tooMany(what string, wait time.Duration) *smtp.Error {
+	if wait <= 0 {
+		return nil
+	}
+	s.door.s.deps.Metrics.RateLimited.WithLabelValues(s.door.config().Address, what).Inc()
+	wait = wait.Round(time.Second) + time.Second // no less than it takes
+	return smtp.Errorf(450, smtp.Status{4, 7, 1}, "too many %s of this account within an hour, try again in %v", what, wait)
 }
 
 func notify(n gosmtp.DSNNotify) mail.Notify {

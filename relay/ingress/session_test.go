@@ -331,3 +331,57 @@ func TestRequireTLS(t *testing.T) {
 		}
 	})
 }
+
+// An account that submits too much hears when to come back, over all its
+// connections; whoever else uses the relay is not held up.
+func TestAccountRate(t *testing.T) {
+	submission := func(c *ingress.Config, _ *ingress.Deps) {
+		c.Listeners[0].Submission, c.Listeners[0].Auth = true, ingress.AuthMust
+		c.Accounts = ingress.AccountLimits{Messages: 2, Recipients: 3}
+	}
+	inWorld(t, func(t *testing.T, w *world) {
+		login := func() *client {
+			c := w.secure(stranger)
+			c.ask("AUTH PLAIN "+b64("\x00ann\x00secret"), "235")
+			return c
+		}
+		c := login()
+		c.ask("MAIL FROM:<ann@ours.test>", "250")
+		c.ask("RCPT TO:<nobody@ours.test>", "550")
+		for range 3 {
+			c.ask("RCPT TO:<b@far.test>", "250")
+		}
+		c.ask("RCPT TO:<b@far.test>", "450 4.7.1 too many recipients of this account within an hour, try again in 20m1s")
+		c.ask("RSET", "250")
+		c.ask("MAIL FROM:<ann@ours.test>", "250")
+		other := login()
+		other.ask("MAIL FROM:<ann@ours.test>", "450 4.7.1 too many messages of this account within an hour, try again in 30m1s")
+		time.Sleep(20 * time.Minute)
+		c = login()
+		c.ask("MAIL FROM:<ann@ours.test>", "450 4.7.1")
+		time.Sleep(10 * time.Minute)
+		c = login()
+		c.ask("MAIL FROM:<ann@ours.test>", "250")
+		c.ask("RCPT TO:<b@far.test>", "250")
+		c.ask("DATA", "354")
+		c.ask(".", "250")
+		if got := w.messages(); len(got) != 1 || !got[0].env.Submission || len(got[0].env.Recipients) != 1 {
+			t.Errorf("messages %+v", got)
+		}
+		again := w.cfg
+		again.Accounts = ingress.AccountLimits{}
+		w.srv.Apply(again)
+		for range 10 {
+			c.ask("MAIL FROM:<ann@ours.test>", "250")
+			c.ask("RSET", "250")
+		}
+	}, submission)
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.secure(stranger)
+		c.ask("AUTH PLAIN "+b64("\x00ann\x00secret"), "235")
+		for range 5 {
+			c.envelope()
+			c.ask("RSET", "250")
+		}
+	}, submission, listener(func(l *ingress.Listener) { l.Submission = false }))
+}
