@@ -49,7 +49,7 @@ var thirdParty = map[string]string{
 	"github.com/prometheus/client_golang": "metrics in the format that everyone scrapes",
 	"github.com/pelletier/go-toml/v2":     "strict TOML with line and column in its errors",
 	"github.com/alecthomas/kong":          "command line",
-	"github.com/pires/go-proxyproto":      "the PROXY protocol, below ingress/front",
+	"github.com/pires/go-proxyproto":      "the PROXY protocol, in door",
 	"github.com/klauspost/compress":       "zstd for sealed log segments",
 	"golang.org/x/crypto":                 "argon2id, PBKDF2",
 	"golang.org/x/net":                    "IDNA",

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"tenma/relay/door"
 )
 
 // Sizes of a connection's read buffer. A small one holds the commands of a
@@ -26,9 +28,6 @@ const (
 	maxCommand = 4096
 	maxSASL    = 12288
 )
-
-// handshakeTime bounds the wait for a PROXY header and for a TLS handshake.
-const handshakeTime = 30 * time.Second
 
 // lastWord bounds the sending of a last reply. It fits into any socket's buffer;
 // who has no room for it does not read.
@@ -93,7 +92,7 @@ type Conn struct {
 }
 
 func newConn(l *Listener, nc net.Conn) *Conn {
-	return &Conn{l: l, set: l.settings.Load(), nc: nc, raw: nc, remote: nc.RemoteAddr(), client: addrPort(nc.RemoteAddr())}
+	return &Conn{l: l, set: l.settings.Load(), nc: nc, raw: nc, remote: nc.RemoteAddr(), client: door.AddrPort(nc.RemoteAddr())}
 }
 
 // Read gives go-smtp the next command line, or a piece of it if p is short.
@@ -157,7 +156,7 @@ func (c *Conn) begin() error {
 	}
 	// A proxy that does not say for whom it speaks (UNKNOWN, LOCAL) must not
 	// lend its own right to relay to whoever that is.
-	c.vouched = c.proxied == c.told && contains(c.set.Vouched, c.client.Addr())
+	c.vouched = c.proxied == c.told && door.Contains(c.set.Vouched, c.client.Addr())
 	if c.l.cfg.Implicit {
 		return c.handshake()
 	}

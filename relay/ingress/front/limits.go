@@ -1,9 +1,6 @@
 package front
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // Limits bound what one client can ask for.
 type Limits struct {
@@ -58,84 +55,4 @@ func or[T int | int64 | time.Duration](v, otherwise T) T {
 		return otherwise
 	}
 	return v
-}
-
-// maxClients bounds the table of clients. Those with open connections are
-// bounded by Limits.Connections; this is for the others, remembered for their
-// rate.
-const maxClients = 1 << 16
-
-// clients counts connections by client. Its owner holds a lock.
-type clients struct {
-	m map[netip.Addr]*client
-}
-
-type client struct {
-	open  int
-	since time.Time // of the minute that is being counted
-	count int       // connections in that minute
-}
-
-// clientKey is whom a limit is for: an IPv4 address, or the /64 that one IPv6
-// customer has at least (RFC 6177 section 2).
-func clientKey(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
-}
-
-// enter counts a new connection of a. If that is too much it counts nothing
-// and gives the reason.
-func (t *clients) enter(a netip.Addr, l *Limits, now time.Time) (reason string) {
-	key := clientKey(a)
-	c := t.m[key]
-	if c == nil {
-		if len(t.m) >= maxClients {
-			t.sweep(now)
-		}
-		c = &client{since: now}
-		t.m[key] = c
-	}
-	if now.Sub(c.since) >= time.Minute {
-		c.since, c.count = now, 0
-	}
-	switch {
-	case c.open >= l.ConnectionsPerIP:
-		return "address"
-	case l.RatePerIP > 0 && c.count >= l.RatePerIP:
-		return "rate"
-	}
-	c.open++
-	c.count++
-	return ""
-}
-
-// leave takes back an enter. A client without connections is remembered only
-// where its rate counts.
-func (t *clients) leave(a netip.Addr, l *Limits) {
-	key := clientKey(a)
-	if c := t.m[key]; c != nil {
-		if c.open--; c.open <= 0 && l.RatePerIP <= 0 {
-			delete(t.m, key)
-		}
-	}
-}
-
-// sweep forgets clients without connections: those whose minute is over, and
-// if that is not enough all of them, since memory is worth more than a rate.
-func (t *clients) sweep(now time.Time) {
-	for _, age := range []time.Duration{time.Minute, 0} {
-		for key, c := range t.m {
-			if c.open <= 0 && now.Sub(c.since) >= age {
-				delete(t.m, key)
-			}
-		}
-		if len(t.m) < maxClients/2 {
-			return
-		}
-	}
 }

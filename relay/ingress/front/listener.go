@@ -5,12 +5,12 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"tenma/metrics"
+	"tenma/relay/door"
 )
 
 // Config is what a Listener is told once.
@@ -56,14 +56,14 @@ type Listener struct {
 
 	mu       sync.Mutex // guards what follows
 	conns    map[*Conn]struct{}
-	clients  clients
+	clients  door.Clients
 	draining bool
 }
 
 // NewListener puts a front before inner. Zero limits mean the defaults.
 func NewListener(inner net.Listener, cfg Config, s Settings) *Listener {
 	l := &Listener{
-		inner: inner, cfg: cfg, conns: map[*Conn]struct{}{}, clients: clients{m: map[netip.Addr]*client{}},
+		inner: inner, cfg: cfg, conns: map[*Conn]struct{}{},
 		buffers: sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }},
 	}
 	l.Apply(s)
@@ -173,8 +173,8 @@ func (l *Listener) admit(c *Conn) (reason string) {
 	case len(l.conns) >= c.set.Connections:
 		return "total"
 	}
-	if c.proxied = contains(l.cfg.ProxyFrom, c.client.Addr()); !c.proxied {
-		if reason := l.clients.enter(c.client.Addr(), &c.set.Limits, time.Now()); reason != "" {
+	if c.proxied = door.Contains(l.cfg.ProxyFrom, c.client.Addr()); !c.proxied {
+		if reason := l.clients.Enter(c.client.Addr(), c.set.ConnectionsPerIP, c.set.RatePerIP, time.Now()); reason != "" {
 			return reason
 		}
 		c.counted = true
@@ -188,7 +188,7 @@ func (l *Listener) admit(c *Conn) (reason string) {
 func (l *Listener) admitClient(c *Conn) (reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	reason = l.clients.enter(c.client.Addr(), &c.set.Limits, time.Now())
+	reason = l.clients.Enter(c.client.Addr(), c.set.ConnectionsPerIP, c.set.RatePerIP, time.Now())
 	c.counted = reason == ""
 	return reason
 }
@@ -202,7 +202,7 @@ func (l *Listener) forget(c *Conn) {
 	}
 	delete(l.conns, c)
 	if c.counted {
-		l.clients.leave(c.client.Addr(), &c.set.Limits)
+		l.clients.Leave(c.client.Addr(), c.set.RatePerIP)
 	}
 	l.cfg.Metrics.Sessions.WithLabelValues(l.cfg.Name).Dec()
 }
@@ -212,20 +212,6 @@ func (l *Listener) underLoad(limit int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.conns) > limit*9/10
-}
-
-func contains(in []netip.Prefix, a netip.Addr) bool {
-	a = a.Unmap()
-	return slices.ContainsFunc(in, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-// addrPort is the address of a TCP peer, or the zero value.
-func addrPort(a net.Addr) netip.AddrPort {
-	if t, ok := a.(*net.TCPAddr); ok {
-		ap := t.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	}
-	return netip.AddrPort{}
 }
 
 var errRefused = errors.New("connection refused by a limit")

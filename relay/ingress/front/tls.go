@@ -1,12 +1,10 @@
 package front
 
 import (
-	"bufio"
 	"crypto/tls"
-	"net"
 	"time"
 
-	"github.com/pires/go-proxyproto"
+	"tenma/relay/door"
 )
 
 // startTLS answers STARTTLS (RFC 3207).
@@ -40,7 +38,7 @@ func (c *Conn) startTLS(arg bool) {
 // handshake puts TLS above the socket, or ends the conversation: going on in
 // plaintext would be what an attacker wants.
 func (c *Conn) handshake() error {
-	deadline := time.Now().Add(handshakeTime)
+	deadline := time.Now().Add(door.HandshakeTime)
 	result := c.l.cfg.Metrics.TLSSessions
 	t := tls.Server(c.nc, c.l.cfg.TLS)
 	err := c.nc.SetDeadline(deadline)
@@ -58,42 +56,16 @@ func (c *Conn) handshake() error {
 	return nil
 }
 
-// readProxy reads the header in which a proxy says for whom it speaks: versions
-// 1 and 2 of the PROXY protocol (haproxy's proxy-protocol.txt). A proxy that
-// speaks for itself (LOCAL, a health check) keeps its own address.
+// readProxy finds out for whom a proxy speaks. One that speaks for itself keeps
+// its own address.
 func (c *Conn) readProxy() error {
-	if err := c.raw.SetReadDeadline(time.Now().Add(handshakeTime)); err != nil {
-		return err
-	}
-	r := bufio.NewReaderSize(c.raw, smallBuffer)
-	h, err := proxyproto.Read(r)
+	behind, client, err := door.ReadProxy(c.raw)
 	if err != nil {
 		return err
 	}
-	if src, _, ok := h.TCPAddrs(); ok && !h.Command.IsLocal() {
-		c.remote, c.client, c.told = src, addrPort(src), true
-	}
-	if n := r.Buffered(); n > 0 { // a client that does not wait for the banner
-		ahead, err := r.Peek(n)
-		if err != nil {
-			return err
-		}
-		c.nc = &rest{Conn: c.raw, ahead: ahead}
+	c.nc = behind
+	if client != nil {
+		c.remote, c.client, c.told = client, door.AddrPort(client), true
 	}
 	return nil
-}
-
-// rest is a socket of which some octets were read ahead.
-type rest struct {
-	net.Conn
-	ahead []byte
-}
-
-func (r *rest) Read(p []byte) (int, error) {
-	if len(r.ahead) > 0 {
-		n := copy(p, r.ahead)
-		r.ahead = r.ahead[n:]
-		return n, nil
-	}
-	return r.Conn.Read(p)
 }
