@@ -77,7 +77,6 @@ type scanner struct {
 	buf      []byte
 	rest     []byte // of buf, not yet given out
 	off, end int64  // what comes behind rest
-	broken   bool   // the last piece did not end its line
 }
 
 func newScanner(r io.ReaderAt, start, end int64) scanner {
@@ -85,8 +84,8 @@ func newScanner(r io.ReaderAt, start, end int64) scanner {
 }
 
 // next gives the next line with its end, or a piece of one that is longer than
-// the buffer; broken was set before if it continues the last one. start is its
-// place. At the end it gives nothing. The piece is good until the next call.
+// the buffer. start is its place. At the end it gives nothing. The piece is good
+// until the next call.
 func (s *scanner) next() (piece []byte, start int64, err error) {
 	i := bytes.IndexByte(s.rest, '\n')
 	if i < 0 && s.off < s.end {

@@ -11,7 +11,7 @@ import (
 // Summary is of a header what lists, searches and sorts want: texts unfolded
 // and decoded to UTF-8.
 type Summary struct {
-	From, To, Cc, Subject string    // the whole fields; of several From, To or Cc all, with a comma between
+	From, To, Cc, Subject string    // the whole fields; of several From, To or Cc all, with a comma between (DecodeAddresses)
 	Sent                  time.Time // of Date, in its zone; zero: none or unreadable
 	MessageID, InReplyTo  string
 	References            string
@@ -43,7 +43,7 @@ func Summarize(h header.Section, limit int) Summary {
 			s.first(&s.InReplyTo, f, "in-reply-to", limit)
 		case 'r':
 			if f.Is("references") && s.References == "" {
-				s.References = decodeSome(f, limit)
+				s.References = DecodeHeader(some(f, limit))
 			}
 		case 'd':
 			if !sent && f.Is("date") {
@@ -60,7 +60,7 @@ func (s *Summary) list(to *string, f header.Field, name string, limit int) {
 	if !f.Is(name) {
 		return
 	}
-	text := decodeSome(f, limit)
+	text := DecodeAddresses(some(f, limit))
 	if *to == "" {
 		*to = text
 	} else if len(*to) <= limit {
@@ -76,18 +76,18 @@ func (s *Summary) first(to *string, f header.Field, name string, limit int) {
 		s.Whole = false // a search looks at all
 		return
 	}
-	*to = decodeSome(f, limit)
+	*to = DecodeHeader(some(f, limit))
 }
 
-// decodeSome decodes a field, or of a very long one as much as can matter.
-func decodeSome(f header.Field, limit int) string {
+// some gives a field, or of a very long one as much as can matter.
+func some(f header.Field, limit int) string {
 	// Nothing that is encoded needs more than six times its length: a letter of
 	// three octets in nine of quoted-printable, in words of ten letters with
 	// thirty octets around them.
 	if enough := 256 + 16*limit; len(f.Raw) > enough {
 		f.Raw = f.Raw[:enough]
 	}
-	return DecodeHeader(f.Text())
+	return f.Text()
 }
 
 // fit cuts the texts so that they have limit octets together. Each gets an

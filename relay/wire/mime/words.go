@@ -82,28 +82,45 @@ const maxEncodedWord = 4000
 // UTF-8, wherever they stand: also in quoted strings and in the middle of
 // words, where the RFC has none but mail does. Letters that were cut in two by
 // the end of a word are put together. What is no encoded word stays.
-func DecodeHeader(text string) string {
+func DecodeHeader(text string) string { return decodeWords(text, false) }
+
+// DecodeAddresses is DecodeHeader for an address list: what was an encoded word
+// and would mean something else to ParseAddresses now, such as a comma in a
+// name, comes in quotation marks.
+func DecodeAddresses(list string) string { return decodeWords(list, true) }
+
+func decodeWords(text string, addresses bool) string {
 	next := strings.Index(text, "=?")
 	if next < 0 {
 		return toUTF8(text, "")
 	}
 	var (
-		b    strings.Builder
-		raw  []byte // octets of the words before, in the charset of name
-		name string
+		b      strings.Builder
+		raw    []byte // octets of the words before, in the charset of name
+		name   string
+		quoted bool // an odd number of quotation marks came before
 	)
 	flush := func() {
-		if len(raw) > 0 {
-			b.WriteString(toUTF8(string(raw), name))
-			raw = raw[:0]
+		if len(raw) == 0 {
+			return
 		}
+		s := toUTF8(string(raw), name)
+		if addresses && !quoted && strings.ContainsAny(s, `()<>@,;:\"[]`) {
+			s = quote(s)
+		}
+		b.WriteString(s)
+		raw = raw[:0]
+	}
+	plain := func(s string) {
+		b.WriteString(toUTF8(s, ""))
+		quoted = quoted != (strings.Count(s, `"`)%2 == 1)
 	}
 	for next >= 0 {
 		before := text[:next]
 		word, ok := encodedWord(text[next:])
 		if !ok {
 			flush()
-			b.WriteString(toUTF8(before+"=?", ""))
+			plain(before + "=?")
 			text = text[next+2:]
 			next = strings.Index(text, "=?")
 			continue
@@ -111,7 +128,7 @@ func DecodeHeader(text string) string {
 		// White space between two words is not of the text (section 6.2).
 		if len(raw) == 0 || strings.Trim(before, " \t\r\n") != "" {
 			flush()
-			b.WriteString(toUTF8(before, ""))
+			plain(before)
 		} else if !strings.EqualFold(name, word.charset) {
 			flush()
 		}
@@ -121,8 +138,13 @@ func DecodeHeader(text string) string {
 		next = strings.Index(text, "=?")
 	}
 	flush()
-	b.WriteString(toUTF8(text, ""))
+	plain(text)
 	return b.String()
+}
+
+// quote makes a quoted string.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
 type word struct {
