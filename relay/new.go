@@ -18,6 +18,7 @@ import (
 	"tenma/dnscache"
 	"tenma/metrics"
 	"tenma/relay/admin"
+	"tenma/relay/admin/setup"
 	"tenma/relay/bounce"
 	"tenma/relay/config"
 	"tenma/relay/config/certificate"
@@ -25,6 +26,8 @@ import (
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
 	"tenma/relay/mailbox"
+	"tenma/relay/mailbox/imap"
+	"tenma/relay/mailbox/pop3"
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
@@ -131,7 +134,17 @@ func (r *Relay) newStores(o Options, m *metrics.Set) (err error) {
 	boxes := c.Mailbox
 	boxes.Log = o.Log
 	r.mailbox = mailbox.New(boxes, mailbox.Deps{Resolver: r.people, FS: o.FS, Metrics: m.Mailbox})
+	r.announceMaildirs(c)
 	return nil
+}
+
+// announceMaildirs says what to do about the mailboxes of older versions.
+func (r *Relay) announceMaildirs(c *config.Config) {
+	old := c.InData(config.OldMailDir)
+	if entries, err := os.ReadDir(old); err == nil && len(entries) > 0 {
+		r.log.Warn("there is mail in Maildirs of an older version, which nobody is shown; bring each into its mailbox, then remove the directory",
+			"directory", old, "command", "tenma mailbox import ADDRESS maildir "+filepath.Join(old, "DOMAIN", "NAME"))
+	}
 }
 
 // newStages makes what moves mail, from the far end to the near.
@@ -163,15 +176,23 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 		Intake: r.intake, Directory: r.people, Auth: r.people, Record: r.maillog, TLS: o.TLS,
 		Metrics: m.Ingress, Log: o.Log, Listen: o.Listen,
 	})
+	r.imap = imap.New(c.IMAP, imap.Deps{
+		Mailboxes: r.mailbox, Auth: r.people, TLS: o.TLS, Metrics: m.IMAP, Log: o.Log, Listen: o.Listen,
+	})
+	r.pop3 = pop3.New(c.POP3, pop3.Deps{
+		Mailboxes: r.mailbox, Auth: r.people, TLS: o.TLS, Metrics: m.POP3, Log: o.Log, Listen: o.Listen,
+	})
+	r.setup = setup.New(c.Setup)
 	r.admin = admin.New(c.Admin, admin.Deps{
-		Queue: r.queue, Health: r.Health, Ready: r.Ready, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
+		Queue: r.queue, Health: r.Health, Ready: r.Ready, Setup: r.setup, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
 		Log: o.Log, Listen: o.Listen,
 	})
 	return nil
 }
 
 func usesTLS(c *config.Config) bool {
-	return slices.ContainsFunc(c.Ingress.Listeners, func(l ingress.Listener) bool { return l.TLS != ingress.TLSOff }) ||
+	return len(c.IMAP.Listeners)+len(c.POP3.Listeners) > 0 ||
+		slices.ContainsFunc(c.Ingress.Listeners, func(l ingress.Listener) bool { return l.TLS != ingress.TLSOff }) ||
 		slices.ContainsFunc(c.Admin.Listeners, func(l admin.Listener) bool { return l.TLS })
 }
 

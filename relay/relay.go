@@ -17,12 +17,15 @@ import (
 	"tenma/dnscache"
 	"tenma/metrics"
 	"tenma/relay/admin"
+	"tenma/relay/admin/setup"
 	"tenma/relay/bounce"
 	"tenma/relay/config"
 	"tenma/relay/delivery"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
 	"tenma/relay/mailbox"
+	"tenma/relay/mailbox/imap"
+	"tenma/relay/mailbox/pop3"
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
@@ -74,6 +77,9 @@ type Relay struct {
 	queue    *queue.Queue
 	intake   *intake.Server
 	ingress  *ingress.Server
+	imap     *imap.Server
+	pop3     *pop3.Server
+	setup    *setup.Handler
 	admin    *admin.Server
 
 	mu     sync.Mutex
@@ -90,14 +96,22 @@ func (r *Relay) FlushLog() error { return r.maillog.Flush() }
 // Listen opens the listeners, so that a port in use is an error before
 // anything runs.
 func (r *Relay) Listen() error {
-	if err := r.ingress.Listen(); err != nil {
-		return err
+	for _, listen := range []func() error{r.ingress.Listen, r.imap.Listen, r.pop3.Listen, r.admin.Listen} {
+		if err := listen(); err != nil {
+			return err
+		}
 	}
-	return r.admin.Listen()
+	return nil
 }
 
-// Addrs are the addresses that Listen opened, by protocol.
-func (r *Relay) Addrs() (smtp, http []net.Addr) { return r.ingress.Addrs(), r.admin.Addrs() }
+// Addrs are addresses that listen, by protocol, in the order of the
+// configuration.
+type Addrs struct{ SMTP, IMAP, POP3, HTTP []net.Addr }
+
+// Addrs are the addresses that Listen opened.
+func (r *Relay) Addrs() Addrs {
+	return Addrs{SMTP: r.ingress.Addrs(), IMAP: r.imap.Addrs(), POP3: r.pop3.Addrs(), HTTP: r.admin.Addrs()}
+}
 
 // part is something with a Run.
 type part struct {
@@ -108,10 +122,18 @@ type part struct {
 // Run works until ctx is cancelled, or until a part fails; that is its error.
 // Parts start with the consumers and stop in the order in which mail moves, so
 // that nobody hands anything to one that has stopped: what ingress has accepted
-// is in the spool, what delivery has sent is settled.
+// is in the spool, what delivery has sent is settled. People's mail programs are
+// sent away after the mail servers of others, and before the queue: what they
+// change is in the mail store at once, so that they wait for nobody, and nobody
+// waits for them. The queue delivers into the store and the store sends through
+// intake into the queue, so neither can stop first without the other's leave:
+// the store's Run, which does only what can wait, ends after the queue's, and
+// the store itself is closed when everything else has stopped.
 func (r *Relay) Run(ctx context.Context) error {
 	byMail := []part{ // the order in which they stop
 		{"ingress", r.ingress.Run},
+		{"pop3", r.pop3.Run},
+		{"imap", r.imap.Run},
 		{"queue", r.queue.Run},
 		{"delivery", r.delivery.Run},
 		{"dns", r.dns.Run},
@@ -219,6 +241,9 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.queue.Apply(c.Queue)
 	r.intake.Apply(c.Intake)
 	r.ingress.Apply(c.Ingress)
+	r.imap.Apply(c.IMAP)
+	r.pop3.Apply(c.POP3)
+	r.setup.Apply(c.Setup)
 	r.config = c
 	return nil
 }

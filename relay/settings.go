@@ -66,6 +66,7 @@ func warnUnchanged(log *slog.Logger, was, c *config.Config) {
 		{"[spool]", was.Spool, c.Spool},
 		{"[tls]", was.TLS, c.TLS},
 		{"[log]", [...]any{was.Log, was.MailLog}, [...]any{c.Log, mailLog}},
+		{"[mailbox] directory", was.Mailbox.Dir, c.Mailbox.Dir},
 		{"[[listen]] protocol http", was.Admin.Listeners, c.Admin.Listeners},
 	} {
 		if !reflect.DeepEqual(s.was, s.now) {

@@ -68,7 +68,8 @@ func Run(ctx context.Context, o Options) error {
 	if err := r.Listen(); err != nil {
 		return err
 	}
-	smtp, http := r.Addrs()
+	at := r.Addrs()
+	smtp, http := at.SMTP, at.HTTP
 	running, stopRelay := context.WithCancel(world)
 	defer stopRelay()
 	ended := make(chan error, 1)

@@ -65,7 +65,7 @@ func (x *checkCommand) Run(c *console) error {
 		if name == "" {
 			name = "the built-in configuration"
 		}
-		fmt.Fprintf(c.out, "%s is fine: %s, %d SMTP and %d HTTP listeners, data in %s\n", name, cfg.Hostname, len(cfg.Ingress.Listeners), len(cfg.Admin.Listeners), cfg.DataDir)
+		fmt.Fprintf(c.out, "%s is fine: %s, %s listeners, data in %s\n", name, cfg.Hostname, counts(cfg), cfg.DataDir)
 	}
 	return nil
 }
@@ -76,4 +76,16 @@ func problems(in []*config.Problem) []checkProblem {
 		out = append(out, checkProblem{p.File, p.Line, p.Column, p.Text})
 	}
 	return out
+}
+
+// counts tells how many listeners there are: "1 SMTP, 2 IMAP and 1 HTTP".
+func counts(cfg *config.Config) string {
+	text := fmt.Sprintf("%d SMTP", len(cfg.Ingress.Listeners))
+	if n := len(cfg.IMAP.Listeners); n > 0 {
+		text += fmt.Sprintf(", %d IMAP", n)
+	}
+	if n := len(cfg.POP3.Listeners); n > 0 {
+		text += fmt.Sprintf(", %d POP3", n)
+	}
+	return text + fmt.Sprintf(" and %d HTTP", len(cfg.Admin.Listeners))
 }

@@ -86,6 +86,12 @@ func demoConfig(dir string) (cfg *config.Config, path string, err error) {
 	for _, l := range cfg.Ingress.Listeners {
 		addresses = append(addresses, l.Address)
 	}
+	for _, l := range cfg.IMAP.Listeners {
+		addresses = append(addresses, l.Address)
+	}
+	for _, l := range cfg.POP3.Listeners {
+		addresses = append(addresses, l.Address)
+	}
 	for _, l := range cfg.Admin.Listeners {
 		addresses = append(addresses, l.Address)
 	}

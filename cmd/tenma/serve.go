@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"tenma/relay"
 	"tenma/relay/config"
 	"tenma/relay/ingress"
 )
@@ -49,8 +49,7 @@ func (x *serveCommand) Run(ctx context.Context, c *console) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	smtp, http := r.Addrs()
-	greet(c.out, cfg, smtp, http)
+	greet(c.out, cfg, r.Addrs())
 	return x.serve(ctx, r, log, signals)
 }
 
@@ -58,7 +57,7 @@ func (x *serveCommand) Run(ctx context.Context, c *console) error {
 type process interface {
 	Run(ctx context.Context) error
 	Reload(cfg *config.Config) error
-	Addrs() (smtp, http []net.Addr)
+	Addrs() relay.Addrs
 }
 
 // serve runs r and obeys signals.
@@ -136,18 +135,28 @@ func logger(w io.Writer, l config.Log) *slog.Logger {
 
 // greet tells a newcomer what runs and how to use it. The addresses are those
 // that the configured ones became, in their order.
-func greet(w io.Writer, cfg *config.Config, smtp, http []net.Addr) {
+func greet(w io.Writer, cfg *config.Config, at relay.Addrs) {
 	fmt.Fprintf(w, "tenma %s relays mail as %s\n\n", version(), cfg.Hostname)
 	to := "" // through which someone on this machine can send without a login
 	for i, l := range cfg.Ingress.Listeners {
-		fmt.Fprintf(w, "  %-5s %-22s %s\n", protocol(l), smtp[i], manners(l))
+		fmt.Fprintf(w, "  %-5s %-22s %s\n", protocol(l), at.SMTP[i], manners(l))
 		if to == "" && open(l) {
-			to = reachable(smtp[i].String())
+			to = reachable(at.SMTP[i].String())
 		}
 	}
+	for i, a := range at.IMAP {
+		fmt.Fprintf(w, "  %-5s %-22s mailboxes, %s\n", "imap", a, tlsWord(string(cfg.IMAP.Listeners[i].TLS)))
+	}
+	for i, a := range at.POP3 {
+		fmt.Fprintf(w, "  %-5s %-22s mailboxes, %s\n", "pop3", a, tlsWord(string(cfg.POP3.Listeners[i].TLS)))
+	}
 	for i, l := range cfg.Admin.Listeners {
+		if l.SetupOnly {
+			fmt.Fprintf(w, "  %-5s %-22s settings for mail programs\n", "http", at.HTTP[i])
+			continue
+		}
 		scheme := map[bool]string{false: "http", true: "https"}[l.TLS]
-		fmt.Fprintf(w, "  %-5s %-22s %s://%s/  metrics, health, API\n", "http", http[i], scheme, reachable(http[i].String()))
+		fmt.Fprintf(w, "  %-5s %-22s %s://%s/  metrics, health, API\n", "http", at.HTTP[i], scheme, reachable(at.HTTP[i].String()))
 	}
 	fmt.Fprintf(w, "\n  data in %s\n  admin token in %s\n", cfg.DataDir, cfg.Admin.TokenPath)
 	if to == "" {
@@ -187,14 +196,7 @@ func manners(l ingress.Listener) string {
 	if l.Submission {
 		parts = append(parts, "submission")
 	}
-	switch l.TLS {
-	case ingress.TLSStart:
-		parts = append(parts, "STARTTLS")
-	case ingress.TLSImplicit:
-		parts = append(parts, "TLS")
-	case ingress.TLSOff:
-		parts = append(parts, "no TLS")
-	}
+	parts = append(parts, tlsWord(string(l.TLS)))
 	var nets []string
 	for _, p := range l.RelayFrom {
 		nets = append(nets, p.String())
@@ -212,6 +214,11 @@ func manners(l ingress.Listener) string {
 		parts = append(parts, "mail for the domains here only")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// tlsWord says how a listener uses TLS.
+func tlsWord(mode string) string {
+	return map[string]string{"starttls": "STARTTLS", "implicit": "TLS", "off": "no TLS"}[mode]
 }
 
 // open reports that this machine may send through l without a login.

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"testing"
 
+	"tenma/relay"
 	"tenma/relay/config"
 )
 
@@ -196,8 +197,8 @@ func (h *hanging) Run(ctx context.Context) error {
 	close(h.draining)
 	select {}
 }
-func (*hanging) Reload(*config.Config) error    { return nil }
-func (*hanging) Addrs() (smtp, http []net.Addr) { return nil, nil }
+func (*hanging) Reload(*config.Config) error { return nil }
+func (*hanging) Addrs() relay.Addrs          { return relay.Addrs{} }
 
 // The second signal does not wait.
 func TestSecondSignal(t *testing.T) {
@@ -249,7 +250,7 @@ func TestGreetingWithoutDoor(t *testing.T) {
 	cfg.Ingress.Listeners = cfg.Ingress.Listeners[1:]
 	a := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 25}
 	var out bytes.Buffer
-	greet(&out, cfg, []net.Addr{a, a}, []net.Addr{a})
+	greet(&out, cfg, relay.Addrs{SMTP: []net.Addr{a, a}, HTTP: []net.Addr{a}})
 	if strings.Contains(out.String(), "first message") || !strings.Contains(out.String(), "submission, TLS, AUTH required") {
 		t.Errorf("%s", out.String())
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tenma/relay/admin/setup"
 	"tenma/relay/queue"
 	"tenma/spool"
 )
@@ -25,13 +26,17 @@ type Config struct {
 type Listener struct {
 	Address string // host:port
 	TLS     bool   // TLS from the first octet
+	// SetupOnly serves nothing but Deps.Setup: such a listener may face the
+	// internet, where mail programs look for it.
+	SetupOnly bool
 }
 
 // Deps are what a Server works with.
 type Deps struct {
 	Queue    Queue
-	Health   func() error // nil error: alive, with storage that works; nil func: always
-	Ready    func() error // nil error: takes mail now; nil func: always
+	Health   func() error   // nil error: alive, with storage that works; nil func: always
+	Ready    func() error   // nil error: takes mail now; nil func: always
+	Setup    *setup.Handler // tells mail programs their settings, without a token; nil: nobody does
 	Gatherer prometheus.Gatherer
 	TLS      *tls.Config // for listeners with TLS
 	Version  string      // shown on the page and in the API document

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"tenma/relay/admin/setup"
 	"tenma/spool"
 )
 
@@ -38,7 +39,24 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /debug/pprof/symbol", s.authorized(http.HandlerFunc(pprof.Symbol)))
 	mux.Handle("GET /debug/pprof/cmdline", s.authorized(http.HandlerFunc(pprof.Cmdline)))
 	mux.Handle("/", nowhere(mux))
-	return guard(mux)
+	return guard(s.forPrograms(onlyOwnName(mux)))
+}
+
+// forPrograms serves what mail programs look for. They come by the names of
+// the domains, and there is nothing to steal: no token, and no look at Host.
+func (s *Server) forPrograms(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.deps.Setup != nil && setup.Has(r.URL.Path) {
+			s.deps.Setup.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// nothing answers for a listener that only serves forPrograms.
+func nothing(w http.ResponseWriter, r *http.Request) {
+	problem(w, r, &Problem{Status: http.StatusNotFound, Detail: "nothing is here but the settings for mail programs"})
 }
 
 // guard is in front of everything.
@@ -51,6 +69,13 @@ func guard(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// onlyOwnName refuses requests that came by a name that is not ours.
+func onlyOwnName(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !hostFits(r) {
 			problem(w, r, &Problem{Status: http.StatusMisdirectedRequest, Detail: "this listener is on loopback and answers to localhost, 127.0.0.1 and [::1] only; a proxy in front must send one of these as Host"})
 			return

@@ -33,7 +33,8 @@ const (
 type Server struct {
 	cfg       Config
 	deps      Deps
-	handler   http.Handler
+	handler   http.Handler // of all
+	setup     http.Handler // of listeners for setup only
 	token     atomic.Pointer[string]
 	listeners []net.Listener
 }
@@ -50,7 +51,7 @@ func New(cfg Config, deps Deps) *Server {
 		deps.Listen = net.Listen
 	}
 	s := &Server{cfg: cfg, deps: deps}
-	s.handler = s.routes()
+	s.handler, s.setup = s.routes(), guard(s.forPrograms(http.HandlerFunc(nothing)))
 	return s
 }
 
@@ -110,23 +111,17 @@ func (s *Server) Apply(cfg Config) error {
 // Run serves until ctx is cancelled, lets answers under way finish, and
 // returns. Its error says which listener failed. Listen must have succeeded.
 func (s *Server) Run(ctx context.Context) error {
-	srv := &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		TLSConfig:         s.deps.TLS.Clone(), // Clone of nil is nil
-		ErrorLog:          slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug),
-	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
+	var servers []*http.Server
 	for i, l := range s.listeners {
+		how := s.cfg.Listeners[i]
+		srv := s.server(how)
+		servers = append(servers, srv)
 		wg.Go(func() {
 			var err error
-			if s.cfg.Listeners[i].TLS {
+			if how.TLS {
 				err = srv.ServeTLS(l, "", "")
 			} else {
 				err = srv.Serve(l)
@@ -139,12 +134,34 @@ func (s *Server) Run(ctx context.Context) error {
 	<-ctx.Done()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	if srv.Shutdown(grace) != nil {
-		_ = srv.Close() // what did not finish in time is cut off
+	for _, srv := range servers {
+		wg.Go(func() {
+			if srv.Shutdown(grace) != nil {
+				_ = srv.Close() // what did not finish in time is cut off
+			}
+		})
 	}
 	wg.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return nil
+}
+
+// server makes what answers on one listener.
+func (s *Server) server(l Listener) *http.Server {
+	srv := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		TLSConfig:         s.deps.TLS.Clone(), // Clone of nil is nil
+		ErrorLog:          slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug),
+	}
+	if l.SetupOnly {
+		srv.Handler = s.setup
+	}
+	return srv
 }

@@ -6,10 +6,13 @@ import (
 
 	"tenma/dnscache"
 	"tenma/relay/admin"
+	"tenma/relay/admin/setup"
 	"tenma/relay/delivery"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
 	"tenma/relay/mailbox"
+	"tenma/relay/mailbox/imap"
+	"tenma/relay/mailbox/pop3"
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
@@ -36,6 +39,9 @@ type Config struct {
 	Mailbox  mailbox.Config
 	MailLog  maillog.Config
 	Admin    admin.Config
+	IMAP     imap.Config
+	POP3     pop3.Config
+	Setup    setup.Config
 
 	DNS   dnscache.Config
 	Route route.Config
@@ -73,7 +79,9 @@ const (
 	AccountsFile = "accounts.toml"
 	TokenFile    = "admin-token"
 	DKIMDir      = "dkim"
-	MailDir      = "mail"
+	OldMailDir   = "mail" // Maildirs of versions before the mail store
+	BoxesDir     = "mailboxes"
+	SRSKeyFile   = "srs-key"
 	LogDir       = "log"
 	SpoolDir     = "spool"
 	SelfCert     = "self-signed.crt"

@@ -253,7 +253,7 @@ func TestWhole(t *testing.T) {
 		{"times", c.Queue.Expire == 36*time.Hour && c.Queue.DelayNotice == 4*time.Hour && c.Delivery.Timeouts.Dot == 15*time.Minute && c.Delivery.Timeouts.Banner == time.Minute},
 		{"lane limits reach both stages", c.Queue.LaneConnections == 20 && c.Delivery.LaneConnections == 20},
 		{"mail log", c.MailLog.Dir == "/var/log/tenma" && !c.MailLog.Sync && c.MailLog.Retain == 90*24*time.Hour},
-		{"files in data_dir", c.Auth.Path == "/data/accounts.toml" && c.Admin.TokenPath == "/data/admin-token" && c.Mailbox.Dir == "/data/mail"},
+		{"files in data_dir", c.Auth.Path == "/data/accounts.toml" && c.Admin.TokenPath == "/data/admin-token" && c.Mailbox.Dir == "/data/mailboxes"},
 		{"self-signed", c.TLS.SelfSigned && c.TLS.Certificate == "/data/self-signed.crt"},
 		{"program log", c.Log.JSON && c.Log.Level == -4},
 	} {
@@ -295,6 +295,16 @@ func TestDefault(t *testing.T) {
 		"127.0.0.1:2525 starttls optional false [127.0.0.0/8 ::1/128]",
 		"127.0.0.1:2587 starttls required true []",
 		"127.0.0.1:2465 implicit required true []",
+	}, got)
+	got = nil
+	for _, l := range c.IMAP.Listeners {
+		got = append(got, fmt.Sprint("imap ", l.Address, " ", l.TLS))
+	}
+	for _, l := range c.POP3.Listeners {
+		got = append(got, fmt.Sprint("pop3 ", l.Address, " ", l.TLS))
+	}
+	same(t, "mailbox listeners", []string{
+		"imap 127.0.0.1:2143 starttls", "imap 127.0.0.1:2993 implicit", "pop3 127.0.0.1:2110 starttls", "pop3 127.0.0.1:2995 implicit",
 	}, got)
 	if dir, _ := os.Getwd(); c.DataDir != filepath.Join(dir, "tenma-data") || c.Path != "" || c.Hostname == "" {
 		t.Errorf("data in %s, path %q, hostname %q", c.DataDir, c.Path, c.Hostname)
@@ -384,7 +394,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		// What is taken is usable.
-		if c.Hostname == "" || !filepath.IsAbs(c.DataDir) || len(c.Queue.Retry) == 0 || c.Route.Port == 0 || len(c.Ingress.Listeners)+len(c.Admin.Listeners) == 0 {
+		if c.Hostname == "" || !filepath.IsAbs(c.DataDir) || len(c.Queue.Retry) == 0 || c.Route.Port == 0 || len(c.Ingress.Listeners)+len(c.Admin.Listeners)+len(c.IMAP.Listeners)+len(c.POP3.Listeners) == 0 {
 			t.Errorf("taken, but not usable: %+v", c)
 		}
 		for _, r := range c.Route.Rules {

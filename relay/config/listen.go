@@ -1,10 +1,11 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tenma/relay/admin"
@@ -23,7 +24,7 @@ func (r *reader) listeners(s *section, c *Config) {
 func (r *reader) useful(c *Config) {
 	switch {
 	case len(r.errs) > 0:
-	case len(c.Ingress.Listeners)+len(c.Admin.Listeners) == 0:
+	case len(c.Ingress.Listeners)+len(c.Admin.Listeners)+len(c.IMAP.Listeners)+len(c.POP3.Listeners) == 0:
 		r.errorf(place{}, "nothing listens: add a [[listen]] with protocol and address")
 	case len(c.Ingress.Listeners) > 0 && !r.relays:
 		r.warnf(place{}, "no listener lets anyone relay: none has relay_from, and none offers AUTH over TLS")
@@ -66,22 +67,26 @@ func (l *listenReader) one(s *section) {
 		in.Limits = &limits
 	}
 	l.modes(s, &in, protocol)
+	only := false
+	if v := s.boolean("setup_only", &only); v != nil && protocol != "http" && protocol != "imap" && protocol != "pop3" {
+		s.errorf(s.keyAt["setup_only"], "setup_only is for protocol http")
+	}
 	switch protocol {
 	case "smtp", "lmtp":
 		l.c.Ingress.Listeners = append(l.c.Ingress.Listeners, in)
 	case "http":
-		l.http(s, in)
+		l.http(s, in, only)
 	case "imap", "pop3":
-		s.errorf(p.at, "protocol %q is not built yet; this version has smtp, lmtp and http", protocol)
+		l.people(s, in, protocol)
 	case "":
 	default:
-		words := []string{"smtp", "lmtp", "http"}
+		words := []string{"smtp", "lmtp", "imap", "pop3", "http"}
 		hint := ""
 		switch protocol {
 		case "submission", "submissions", "smtps":
 			hint = `; submission is protocol = "smtp" with auth = "required"`
-		case "https":
-			hint = `; it is protocol = "http" with tls = "implicit"`
+		case "https", "imaps", "pop3s":
+			hint = fmt.Sprintf(`; it is protocol = %q with tls = "implicit"`, strings.TrimSuffix(protocol, "s"))
 		default:
 			if n := nearest(protocol, words); n != "" {
 				hint = "; did you mean " + strconv.Quote(n) + "?"
@@ -93,7 +98,7 @@ func (l *listenReader) one(s *section) {
 
 // modes reads what SMTP and LMTP listeners know besides limits.
 func (l *listenReader) modes(s *section, in *ingress.Listener, protocol string) {
-	mode := map[string]string{"smtp": "starttls"}[protocol]
+	mode := map[string]string{"smtp": "starttls", "imap": "starttls", "pop3": "starttls"}[protocol]
 	if mode == "" {
 		mode = "off"
 	}
@@ -151,20 +156,16 @@ func (l *listenReader) openRelay(s *section, in *ingress.Listener, at place) {
 	}
 }
 
-func (l *listenReader) http(s *section, in ingress.Listener) {
-	for _, key := range s.keys {
-		if !slices.Contains([]string{"protocol", "address", "tls"}, key) && slices.Contains(s.asked, key) {
-			s.errorf(s.keyAt[key], "%s is for protocol smtp or lmtp, not http", key)
-		}
-	}
+func (l *listenReader) http(s *section, in ingress.Listener, only bool) {
+	l.only(s, "http", "protocol", "address", "tls", "setup_only")
 	if in.TLS == ingress.TLSStart {
 		s.errorf(s.values["tls"].at, `tls = "starttls" does not exist for http; write "off" or "implicit"`)
 	}
 	host, _, err := net.SplitHostPort(in.Address)
-	if err == nil && in.TLS == ingress.TLSOff && !isLoopback(host) {
+	if err == nil && in.TLS == ingress.TLSOff && !isLoopback(host) && !only {
 		s.warnf(s.values["address"].at, `http without tls on %s: the admin token crosses the network in the clear; use tls = "implicit" or a loopback address`, in.Address)
 	}
-	l.c.Admin.Listeners = append(l.c.Admin.Listeners, admin.Listener{Address: in.Address, TLS: in.TLS == ingress.TLSImplicit})
+	l.c.Admin.Listeners = append(l.c.Admin.Listeners, admin.Listener{Address: in.Address, TLS: in.TLS == ingress.TLSImplicit, SetupOnly: only})
 }
 
 // limits reads the max_... keys.

@@ -214,6 +214,24 @@ address  = "127.0.0.1:2465"
 tls      = "implicit"
 auth     = "required"
 
+[[listen]]                  # mailboxes
+protocol = "imap"
+address  = "127.0.0.1:2143"
+
+[[listen]]
+protocol = "imap"
+address  = "127.0.0.1:2993"
+tls      = "implicit"
+
+[[listen]]
+protocol = "pop3"
+address  = "127.0.0.1:2110"
+
+[[listen]]
+protocol = "pop3"
+address  = "127.0.0.1:2995"
+tls      = "implicit"
+
 [[listen]]                  # metrics, health, API
 protocol = "http"
 address  = "127.0.0.1:2580"

@@ -37,6 +37,9 @@ func (r *reader) config(root *table) *Config {
 	r.listeners(s, c)
 	r.domains(s, c)
 	r.routes(s, c)
+	r.mailbox(s.sub("mailbox"), c)
+	r.submission(s.sub("submission"), c)
+	r.setup(s.sub("setup"), c)
 	r.dkim(s, c)
 	s.close()
 	r.useful(c)
@@ -308,7 +311,7 @@ func (r *reader) derive(c *Config) {
 	c.Route.Hostname, c.Auth.Hostname, c.MailLog.NodeID = c.Hostname, c.Hostname, c.Hostname
 	c.Route.Source = mail.Source{Name: "default", EHLO: c.Hostname}
 	c.Auth.Path = c.InData(AccountsFile)
-	c.Mailbox.Dir = c.InData(MailDir)
+	c.Mailbox.Hostname, c.IMAP.Hostname, c.POP3.Hostname = c.Hostname, c.Hostname, c.Hostname
 	c.Admin.TokenPath = c.InData(TokenFile)
 	if c.Ingress.Limits == (ingress.Limits{}) {
 		c.Ingress.Limits = ingress.DefaultLimits()
