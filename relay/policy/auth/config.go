@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 
+	"tenma/relay/policy/auth/external"
 	"tenma/relay/wire/smtp"
 )
 
@@ -15,10 +16,25 @@ type Config struct {
 	Aliases  []Alias
 	Workers  int // argon2id runs at a time; 0: one per processor
 
+	// CatchAll says for a domain of Domains who gets the mail for addresses that
+	// do not exist there; without an entry it is refused.
+	CatchAll map[smtp.Domain]smtp.Address
+
+	// LoginDir is where the last login of each account is written down; "": the
+	// directory "logins" beside the accounts file.
+	LoginDir string
+
+	// External is asked about the addresses of Domains that have no password
+	// here; nil: there are only the accounts of the file.
+	External *External
+
 	Cost   Cost         // of new passwords
 	Log    *slog.Logger // nil: slog.Default
 	Random io.Reader    // for salts and secrets; nil: crypto/rand
 }
+
+// External tells where accounts are known besides the accounts file: [auth].
+type External = external.Config
 
 // Alias is one [[alias]]: mail for Address goes to each of To.
 type Alias struct {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"tenma/relay/policy/auth/external"
 	"tenma/relay/wire/smtp"
 )
 
@@ -31,7 +33,8 @@ type Directory struct {
 	looked   atomic.Int64 // when the file was last looked at, Unix nanoseconds
 	loading  sync.Mutex   // held while the file is read
 
-	guard guard
+	guard  guard
+	logins logins
 }
 
 // places are the domains and aliases of one configuration.
@@ -39,7 +42,9 @@ type places struct {
 	hostname smtp.Domain
 	domains  map[smtp.Domain]bool
 	first    smtp.Domain // of the configuration, "" for none
-	aliases  map[string][]smtp.Address
+	aliases  map[smtp.Address][]smtp.Address
+	catchAll map[smtp.Domain]smtp.Address
+	external *external.Source // nil: none
 }
 
 // Open reads the accounts file and gives a Directory. It starts no goroutine.
@@ -62,6 +67,10 @@ func Open(c Config) (*Directory, error) {
 		return nil, err
 	}
 	d.guard = newGuard(c.Workers, secret[secretLen:])
+	if c.LoginDir == "" && c.Path != "" {
+		c.LoginDir = filepath.Join(filepath.Dir(c.Path), "logins")
+	}
+	d.logins = newLogins(c.LoginDir, d.log)
 	d.accounts.Store(&snapshot{secret: secret[:secretLen]})
 	if err := d.Reload(); err != nil {
 		return nil, err
@@ -69,10 +78,10 @@ func Open(c Config) (*Directory, error) {
 	return d, d.Apply(c)
 }
 
-// Apply puts other domains and aliases in force. Path, Workers and Cost stay
-// what they were.
+// Apply puts other domains, aliases and catch-alls in force, and another external
+// source. Path, LoginDir, Workers and Cost stay what they were.
 func (d *Directory) Apply(c Config) error {
-	p := &places{domains: map[smtp.Domain]bool{}, aliases: map[string][]smtp.Address{}}
+	p := &places{domains: map[smtp.Domain]bool{}, aliases: map[smtp.Address][]smtp.Address{}, catchAll: map[smtp.Domain]smtp.Address{}}
 	p.hostname, _ = smtp.ParseDomain(c.Hostname)
 	for i, dom := range c.Domains {
 		if i == 0 {
@@ -81,11 +90,27 @@ func (d *Directory) Apply(c Config) error {
 		p.domains[dom] = true
 	}
 	for _, al := range c.Aliases {
-		name := canonical(al.Address)
-		if p.aliases[name] != nil {
+		key := canon(al.Address)
+		if p.aliases[key] != nil {
 			return fmt.Errorf("auth: alias %s is there twice", al.Address)
 		}
-		p.aliases[name] = al.To
+		p.aliases[key] = al.To
+	}
+	for dom, to := range c.CatchAll {
+		if !p.domains[dom] {
+			return fmt.Errorf("auth: catch-all of %s, whose mailboxes do not live here", dom)
+		}
+		p.catchAll[dom] = to
+	}
+	if c.External != nil {
+		e := *c.External
+		if e.Log == nil {
+			e.Log = d.log
+		}
+		var err error
+		if p.external, err = external.New(e); err != nil {
+			return fmt.Errorf("external source of accounts: %w", err)
+		}
 	}
 	d.places.Store(p)
 	return nil
@@ -142,31 +167,54 @@ func same(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// canonical is the one spelling of an address under which it is found: local
-// parts of ours have no case.
-func canonical(a smtp.Address) string {
+// canon is the one spelling of an address under which it is found: local parts
+// of ours have no case. It makes nothing anew for an address that has it already,
+// as nearly all have.
+func canon(a smtp.Address) smtp.Address {
 	a.Local = strings.ToLower(norm.NFC.String(a.Local))
-	return a.String()
+	return a
 }
+
+// canonical is canon as text: the name of an account.
+func canonical(a smtp.Address) string { return canon(a).String() }
 
 // Recipient decides on a RCPT: nil if mail for a is taken. trusted says that
 // the client may relay. Its errors are *smtp.Error: 550 5.1.1 for a mailbox of
-// our domains that does not exist, 550 5.7.1 for a foreign one. Postmaster is
-// always taken (RFC 5321 section 4.5.1), and so is abuse (RFC 2142 section 4).
+// our domains that does not exist, 550 5.7.1 for a foreign one, 451 4.4.3 while
+// an external source of accounts cannot be asked. Postmaster is always taken
+// (RFC 5321 section 4.5.1), and so is abuse (RFC 2142 section 4).
 func (d *Directory) Recipient(a smtp.Address, trusted bool) error {
-	p := d.places.Load()
+	p, s := d.places.Load(), d.current()
 	switch {
-	case p.role(a) != "":
+	case p.account(s, a) != nil, p.role(a) != "":
 		return nil
 	case !p.domains[a.Domain]:
 		if trusted && a.Domain != "" {
 			return nil
 		}
 		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "Relaying denied")
-	case len(d.Resolve(a)) == 0:
+	}
+	r := resolver{places: p, accounts: s}
+	switch r.add(a, 0); {
+	case r.unsure:
+		return smtp.Errorf(451, smtp.Status{4, 4, 3}, "Cannot tell now whether there is such a mailbox")
+	case len(r.found) == 0:
 		return smtp.Errorf(550, smtp.Status{5, 1, 1}, "No such mailbox here")
 	}
 	return nil
+}
+
+// account gives the account that all mail for a goes to, nil if it is not as
+// simple as that.
+func (p *places) account(s *snapshot, a smtp.Address) *account {
+	if !p.domains[a.Domain] {
+		return nil
+	}
+	key := canon(a)
+	if _, aliased := p.aliases[key]; aliased {
+		return nil
+	}
+	return s.accounts[key]
 }
 
 // role gives "postmaster" or "abuse" for an address of that name at a place
@@ -200,10 +248,18 @@ const (
 // Resolve gives where mail for a goes in the end: mailboxes of ours without
 // any "+tag", and foreign addresses that an alias names. Nothing is given for
 // an unknown mailbox of ours. Mail for a postmaster without alias or account
-// goes to the first account of the domain, or to a mailbox of that very name;
-// mail for abuse, to the postmaster.
+// goes to the catch-all of the domain, else to its first account, or to a mailbox
+// of that very name; mail for abuse, to the postmaster.
+//
+// An address that an external source cannot be asked about is taken to exist: it
+// did when Recipient let it in, and no mail comes back because of an outage.
+// What Resolve gives must not be changed.
 func (d *Directory) Resolve(a smtp.Address) []smtp.Address {
-	r := resolver{places: d.places.Load(), accounts: d.current(), seen: map[string]bool{}}
+	p, s := d.places.Load(), d.current()
+	if acc := p.account(s, a); acc != nil {
+		return acc.self
+	}
+	r := resolver{places: p, accounts: s}
 	r.add(a, 0)
 	return r.found
 }
@@ -211,8 +267,9 @@ func (d *Directory) Resolve(a smtp.Address) []smtp.Address {
 type resolver struct {
 	places   *places
 	accounts *snapshot
-	seen     map[string]bool
+	seen     map[smtp.Address]bool
 	found    []smtp.Address
+	unsure   bool // something in found may not exist
 }
 
 func (r *resolver) add(a smtp.Address, depth int) {
@@ -220,43 +277,74 @@ func (r *resolver) add(a smtp.Address, depth int) {
 	if a.Domain == "" && role != "" {
 		a.Domain = r.places.hostname
 	}
-	name := canonical(a)
+	key := canon(a)
 	if depth > maxDepth || len(r.found) >= maxTargets {
 		return
 	}
-	if r.seen[name] { // an alias that names itself keeps a copy; a circle ends here
-		if acc := r.accounts.accounts[name]; acc != nil && r.places.domains[a.Domain] {
-			r.mailbox(acc.address)
+	ours := r.places.domains[a.Domain]
+	if r.seen[key] { // an alias that names itself keeps a copy; a circle ends here
+		if ours {
+			r.known(key)
 		}
 		return
 	}
-	r.seen[name] = true
-	for _, try := range [...]smtp.Address{a, base(a)} {
-		if to, ok := r.places.aliases[canonical(try)]; ok {
+	if r.seen == nil {
+		r.seen = map[smtp.Address]bool{}
+	}
+	r.seen[key] = true
+	for _, try := range [...]smtp.Address{key, base(key)} {
+		if to, ok := r.places.aliases[try]; ok {
 			for _, t := range to {
 				r.add(t, depth+1)
 			}
 			return
 		}
-		if acc := r.accounts.accounts[canonical(try)]; acc != nil && (r.places.domains[a.Domain] || role != "") {
-			r.mailbox(acc.address)
+		if (ours || role != "") && r.known(try) {
 			return
 		}
 	}
+	catchAll, catches := r.places.catchAll[a.Domain]
 	switch {
 	case role == "abuse":
 		r.add(smtp.Address{Local: "postmaster", Domain: a.Domain}, depth+1)
+	case catches:
+		r.add(catchAll, depth+1)
 	case role == "postmaster":
 		r.postmaster(a.Domain, depth)
-	case !r.places.domains[a.Domain] && a.Domain != "":
+	case !ours && a.Domain != "":
 		r.found = append(r.found, a)
 	}
+}
+
+// known adds the mailbox of that canonical address, if there is one.
+func (r *resolver) known(key smtp.Address) bool {
+	if acc := r.accounts.accounts[key]; acc != nil {
+		r.mailbox(acc.address)
+		return true
+	}
+	there, err := r.places.outside(key)
+	if err != nil {
+		r.unsure, there = true, true
+		key = base(key)
+	}
+	if there {
+		r.mailbox(key)
+	}
+	return there
+}
+
+// outside asks the external source, if there is one for that domain.
+func (p *places) outside(key smtp.Address) (bool, error) {
+	if p.external == nil || !p.external.Covers(key.Domain, p.domains[key.Domain]) {
+		return false, nil
+	}
+	return p.external.Exists(key)
 }
 
 // mailbox adds an account, once.
 func (r *resolver) mailbox(a smtp.Address) {
 	for _, f := range r.found {
-		if canonical(f) == canonical(a) {
+		if canon(f) == canon(a) {
 			return
 		}
 	}
@@ -270,11 +358,9 @@ func (r *resolver) postmaster(at smtp.Domain, depth int) {
 		r.add(smtp.Address{Local: "postmaster", Domain: r.places.first}, depth+1)
 		return
 	}
-	for _, acc := range r.accounts.order {
-		if acc.address.Domain == at {
-			r.mailbox(acc.address)
-			return
-		}
+	if acc := r.accounts.first[at]; acc != nil {
+		r.mailbox(acc.address)
+		return
 	}
 	r.mailbox(smtp.Address{Local: "postmaster", Domain: at})
 }

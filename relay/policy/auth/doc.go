@@ -7,9 +7,15 @@
 // SCRAM-SHA-256 keys (RFC 5802, RFC 7677) beside them, since one cannot be
 // derived from the other.
 //
-// Open gives a Directory. Recipient and Resolve serve RCPT and local delivery;
-// Plain and ScramSHA256 serve AUTH: hashing is bounded, good logins are
-// remembered for a minute, guessing is slowed down, and an unknown user looks
-// like a wrong password in text and time. Add, Passwd, Delete and List serve
-// the command line.
+// Beside its main password an account may have app passwords: made here, each for
+// one device or program, and each shut out alone. Settings of an account (quota,
+// forwarding, automatic reply, ...) stand in the same file. Accounts may also be
+// known to somebody else, an LDAP server or a program: package external.
+//
+// Open gives a Directory. Recipient and Resolve serve RCPT and local delivery,
+// Settings what is done there. Service gives the logins of one protocol: hashing
+// is bounded, good logins are remembered for a minute, guessing is slowed down
+// and in the end banned for a day, an unknown user looks like a wrong password in
+// text and time, and the log alone says what was wrong. The methods in manage.go
+// serve the command line.
 package auth

@@ -18,13 +18,13 @@ import (
 const (
 	rememberFor = 60 * time.Second // a good login; PHP connects anew for each mail
 	knownFor    = 7 * 24 * time.Hour
-	forgetAfter = time.Hour // failures
+	forgetAfter = time.Hour // failures, or when the quiet after a ban was as long as the ban
 	tableSize   = 16 << 10  // entries of each table, some 3 MiB when all are full
 
 	freeFailures = 10 // before anybody is held off
 	holdFirst    = 5 * time.Second
-	holdClient   = 15 * time.Minute // the most; doubles up to it
-	holdAccount  = 5 * time.Minute  // less, since it can lock an owner out
+	holdClient   = 24 * time.Hour  // the most; doubles up to it: 15 minutes at 18 failures, a day at 25
+	holdAccount  = 5 * time.Minute // less, since it can lock an owner out
 
 	waitersPerWorker = 32 // at 25 ms a hash the last one waits 0.8 s
 	waitAtMost       = 5 * time.Second
@@ -33,15 +33,22 @@ const (
 // guard bounds what logins may cost and slows down guessing. It never holds a
 // password: a login is remembered under a keyed hash whose key dies with the
 // process.
+//
+// Who guesses is told from who has forgotten: a password that was wrong a minute
+// ago is no new guess when it comes again, so that a telephone with last year's
+// password does not shut its whole office out. And whoever logged in from a place
+// before is judged there by the failures of that name alone.
 type guard struct {
 	slots   chan struct{} // one per hash at work
 	waiting *atomic.Int64
 	key     []byte
 
 	logins   *table[[32]byte, login]    // good ones, of the last minute
+	wrong    *table[[32]byte, login]    // bad ones, of the last hour
 	friends  *table[[32]byte, friend]   // clients from which an account has logged in
 	clients  *table[string, failures]   // by address, IPv6 by /64
 	accounts *table[[32]byte, failures] // by name, known or not
+	pairs    *table[[32]byte, failures] // by name and address
 }
 
 type login struct {
@@ -56,15 +63,23 @@ type failures struct {
 	at, until time.Time
 }
 
-func (l login) when() time.Time    { return l.at }
-func (f friend) when() time.Time   { return f.at }
-func (f failures) when() time.Time { return f.at }
+func (l login) when() time.Time  { return l.at }
+func (f friend) when() time.Time { return f.at }
+
+// when keeps those that are held off in the table: nobody gets out by making it
+// overflow.
+func (f failures) when() time.Time {
+	if f.until.After(f.at) {
+		return f.until
+	}
+	return f.at
+}
 
 func newGuard(workers int, key []byte) guard {
 	return guard{
 		slots: make(chan struct{}, workers), waiting: new(atomic.Int64), key: key,
-		logins: newTable[[32]byte, login](), friends: newTable[[32]byte, friend](),
-		clients: newTable[string, failures](), accounts: newTable[[32]byte, failures](),
+		logins: newTable[[32]byte, login](), wrong: newTable[[32]byte, login](), friends: newTable[[32]byte, friend](),
+		clients: newTable[string, failures](), accounts: newTable[[32]byte, failures](), pairs: newTable[[32]byte, failures](),
 	}
 }
 
@@ -115,34 +130,49 @@ func (g *guard) remember(key [32]byte, hash string, now time.Time) {
 	g.logins.put(key, login{hash: hash, at: now})
 }
 
+// wrongBefore reports that this very login failed within the hour, of the same
+// account: it fails again, and is no new guess.
+func (g *guard) wrongBefore(key [32]byte, hash string, now time.Time) bool {
+	l, ok := g.wrong.get(key)
+	return ok && l.hash == hash && now.Sub(l.at) < forgetAfter
+}
+
 // heldOff reports that a login is refused unseen: too many failures from the
 // client, or for the account from clients that never logged in to it.
 func (g *guard) heldOff(client net.Addr, name string, now time.Time) bool {
-	if f, ok := g.clients.get(place(client)); ok && now.Before(f.until) {
+	where := place(client)
+	if f, ok := g.friends.get(g.digest("friend", name, where)); ok && now.Sub(f.at) <= knownFor {
+		f, ok := g.pairs.get(g.digest("pair", name, where))
+		return ok && now.Before(f.until)
+	}
+	if f, ok := g.clients.get(where); ok && now.Before(f.until) {
 		return true
 	}
-	if f, ok := g.accounts.get(g.digest("account", name)); !ok || !now.Before(f.until) {
-		return false
-	}
-	f, ok := g.friends.get(g.digest("friend", name, place(client)))
-	return !ok || now.Sub(f.at) > knownFor
+	f, ok := g.accounts.get(g.digest("account", name))
+	return ok && now.Before(f.until)
 }
 
-func (g *guard) failed(client net.Addr, name string, now time.Time) {
-	g.clients.update(place(client), func(f failures) failures { return f.next(now, holdClient) })
+// failed counts a guess. It gives for how long the client is held off now.
+func (g *guard) failed(client net.Addr, name string, now time.Time) time.Duration {
+	where := place(client)
+	f := g.clients.update(where, func(f failures) failures { return f.next(now, holdClient) })
 	g.accounts.update(g.digest("account", name), func(f failures) failures { return f.next(now, holdAccount) })
+	g.pairs.update(g.digest("pair", name, where), func(f failures) failures { return f.next(now, holdClient) })
+	return max(0, f.until.Sub(now))
 }
 
 // succeeded clears the account's failures. The client's stay: a guesser may
 // have an account of its own.
 func (g *guard) succeeded(client net.Addr, name string, now time.Time) {
+	where := place(client)
 	g.accounts.remove(g.digest("account", name))
-	g.friends.put(g.digest("friend", name, place(client)), friend{at: now})
+	g.pairs.remove(g.digest("pair", name, where))
+	g.friends.put(g.digest("friend", name, where), friend{at: now})
 }
 
 // next counts one more failure.
 func (f failures) next(now time.Time, most time.Duration) failures {
-	if now.Sub(f.at) > forgetAfter {
+	if now.Sub(f.at) > max(forgetAfter, 2*f.until.Sub(f.at)) {
 		f.n = 0
 	}
 	f.n++
@@ -156,24 +186,31 @@ func (f failures) next(now time.Time, most time.Duration) failures {
 // place is the part of a client's address that one person is likely to hold:
 // an IPv4 address, or 64 bits of an IPv6 address.
 func place(client net.Addr) string {
-	var a netip.Addr
-	switch c := client.(type) {
-	case nil:
+	a, ok := ipOf(client)
+	switch {
+	case client == nil:
 		return ""
-	case *net.TCPAddr:
-		a, _ = netip.AddrFromSlice(c.IP)
-	default:
-		ap, err := netip.ParseAddrPort(c.String())
-		if err != nil {
-			return c.String()
-		}
-		a = ap.Addr()
-	}
-	if a = a.Unmap().WithZone(""); a.Is6() {
+	case !ok:
+		return client.String()
+	case a.Is6():
 		p, _ := a.Prefix(64)
 		return p.String()
 	}
 	return a.String()
+}
+
+// ipOf is the IP address of a client, if it has one.
+func ipOf(client net.Addr) (a netip.Addr, ok bool) {
+	switch c := client.(type) {
+	case nil:
+		return a, false
+	case *net.TCPAddr:
+		a, ok = netip.AddrFromSlice(c.IP)
+	default:
+		ap, err := netip.ParseAddrPort(c.String())
+		a, ok = ap.Addr(), err == nil
+	}
+	return a.Unmap().WithZone(""), ok
 }
 
 // table is a map that never grows beyond tableSize: a new entry takes the
@@ -202,14 +239,16 @@ func (t *table[K, V]) remove(k K) {
 	delete(t.m, k)
 }
 
-func (t *table[K, V]) update(k K, fn func(V) V) {
+func (t *table[K, V]) update(k K, fn func(V) V) V {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old, there := t.m[k]
 	if !there && len(t.m) >= tableSize {
 		t.evict()
 	}
-	t.m[k] = fn(old)
+	v := fn(old)
+	t.m[k] = v
+	return v
 }
 
 // evict removes the oldest of a few entries, which the map picks at random.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"tenma/relay/policy/auth/external"
 	"tenma/relay/wire/sasl"
 	"tenma/relay/wire/smtp"
 )
@@ -19,44 +20,92 @@ const failAfter = time.Second
 // the client hears.
 var ErrLogin = errors.New("login failed")
 
-// Plain checks a name and password, as PLAIN and LOGIN bring them, and gives
-// the account. client is the peer's address. Its errors are ErrLogin, an
-// *smtp.Error 454 when there is too much hashing to do, or the context's.
-func (d *Directory) Plain(ctx context.Context, client net.Addr, user, password string) (string, error) {
-	start := time.Now()
-	s := d.current()
-	name := userName(user)
-	acc := s.accounts[name]
-	key := d.guard.loginKey(name, client, password)
-	if acc != nil && d.guard.remembers(key, acc.text, start) {
-		return acc.name, nil
+// Plain is Service("smtp").Plain.
+func (d *Directory) Plain(ctx context.Context, client net.Addr, user, password string) (account string, err error) {
+	return d.Service("smtp").Plain(ctx, client, user, password)
+}
+
+// ScramSHA256 is Service("smtp").ScramSHA256.
+func (d *Directory) ScramSHA256(user string) (keys sasl.ScramKeys, known bool, err error) {
+	return d.Service("smtp").ScramSHA256(user)
+}
+
+// ScramDone is Service("smtp").ScramDone.
+func (d *Directory) ScramDone(ctx context.Context, client net.Addr, user string, good bool) (account string, err error) {
+	return d.Service("smtp").ScramDone(ctx, client, user, good)
+}
+
+// Plain checks a name and password, as PLAIN, LOGIN and the commands of IMAP and
+// POP3 bring them, and gives the account. client is the peer's address. The
+// password is the account's, or one of its app passwords. Its errors are ErrLogin,
+// an *smtp.Error 454 when there is too much hashing to do or an external source
+// cannot be asked, or the context's.
+func (s *Service) Plain(ctx context.Context, client net.Addr, user, password string) (account string, err error) {
+	v := s.visit(client, user)
+	g := &s.d.guard
+	key := g.loginKey(v.name, client, password)
+	switch {
+	case v.hash() != "" && v.appName == "" && g.remembers(key, v.hash(), v.start):
+		return v.succeed(ctx, nil, false)
+	case g.heldOff(client, v.name, v.start):
+		return "", v.fail(ctx, held, "", false)
+	case len(password) > MaxPassword:
+		return "", v.refuse(ctx, "", true)
 	}
-	if d.guard.heldOff(client, name, start) || len(password) > MaxPassword {
-		return "", fail(ctx, start)
+	if v.acc != nil {
+		if app := v.acc.app(v.appName, password); app != nil {
+			return v.succeed(ctx, app, true)
+		}
 	}
-	leave, err := d.guard.enter(ctx)
-	if err != nil {
+	if g.wrongBefore(key, v.hash(), v.start) {
+		return "", v.refuse(ctx, "the same as before: some device may still have an old password", false)
+	}
+	good, err := v.verify(ctx, password)
+	switch {
+	case err != nil:
 		return "", err
+	case !good:
+		g.wrong.put(key, login{hash: v.hash(), at: time.Now()})
+		return "", v.refuse(ctx, "", true)
 	}
-	known := s.verify(acc, password, d.cost)
-	leave()
-	if !known {
-		d.guard.failed(client, name, time.Now())
-		return "", fail(ctx, start)
+	g.remember(key, v.hash(), time.Now())
+	return v.succeed(ctx, nil, true)
+}
+
+// verify checks the main password, here or outside.
+func (v *visit) verify(ctx context.Context, password string) (good bool, err error) {
+	if v.appName != "" {
+		return false, nil // app was asked, and it was none
 	}
-	d.guard.succeeded(client, name, time.Now())
-	d.guard.remember(key, acc.text, time.Now())
-	return acc.name, nil
+	if v.source != nil {
+		err := v.source.Verify(ctx, v.address, password)
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, external.ErrRefused):
+			return false, nil
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		}
+		v.d.log.Warn("login put off", "protocol", v.protocol, "client", clientText(v.client), "user", printable(v.typed), "err", err)
+		return false, smtp.Errorf(454, smtp.Status{4, 7, 0}, "Temporary authentication failure")
+	}
+	leave, err := v.d.guard.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	return v.accounts.verify(v.acc, password, v.d.cost), nil
 }
 
 // verify hashes the password once, whether or not there is an account.
 func (s *snapshot) verify(acc *account, password string, c Cost) bool {
-	if acc != nil {
+	if acc != nil && acc.text != "" {
 		return acc.hash.matches(password)
 	}
 	nobody := hash{memory: c.Memory, time: c.Time, threads: c.Threads, salt: make([]byte, saltLen), sum: make([]byte, hashLen)}
-	if len(s.order) > 0 { // as costly as a real one
-		h := s.order[0].hash
+	if s.model != nil { // as costly as a real one
+		h := s.model.hash
 		nobody.memory, nobody.time, nobody.threads = h.memory, h.time, h.threads
 	}
 	nobody.matches(password)
@@ -72,50 +121,4 @@ func fail(ctx context.Context, start time.Time) error {
 	case <-ctx.Done():
 	}
 	return ErrLogin
-}
-
-// ScramSHA256 gives the keys for user. For an unknown user they are made up:
-// the same at every call, and known is false, so that the exchange can fail at
-// its end, alike in text and time. ScramDone is to be told how it ended.
-func (d *Directory) ScramSHA256(user string) (keys sasl.ScramKeys, known bool, err error) {
-	s := d.current()
-	name := userName(user)
-	acc := s.accounts[name]
-	iterations := d.cost.Iterations
-	if len(s.order) > 0 {
-		iterations = s.order[0].scram.Iterations
-	}
-	fake := fakeScram(s.secret, name, iterations) // made in any case, for the time it takes
-	if acc == nil {
-		return fake, false, nil
-	}
-	return acc.scram, true, nil
-}
-
-// ScramDone is told how an exchange that began with ScramSHA256 ended, by the
-// client's proof. Its error is nil if the login stands, else ErrLogin: also
-// where the client is held off, right proof or not.
-func (d *Directory) ScramDone(ctx context.Context, client net.Addr, user string, good bool) (account string, err error) {
-	start := time.Now()
-	name := userName(user)
-	acc := d.current().accounts[name]
-	switch {
-	case d.guard.heldOff(client, name, start):
-		return "", fail(ctx, start)
-	case !good || acc == nil:
-		d.guard.failed(client, name, start)
-		return "", fail(ctx, start)
-	}
-	d.guard.succeeded(client, name, start)
-	return acc.name, nil
-}
-
-// userName is the canonical form of what a user typed; of what is no address,
-// the text itself, which no account has.
-func userName(user string) string {
-	if a, err := smtp.ParseMailbox(user); err == nil && a.Domain != "" {
-		return canonical(a)
-	}
-	const enough = 320 // the longest address
-	return "!" + user[:min(len(user), enough)]
 }

@@ -213,7 +213,7 @@ func TestGuessedAccountIsHeldOff(t *testing.T) {
 			for i := range freeFailures {
 				d.try(t, from(fmt.Sprintf("198.51.100.%d", i)), name, "x")
 			}
-			if !d.guard.heldOff(from("203.0.113.1"), userName(name), time.Now()) {
+			if !d.guard.heldOff(from("203.0.113.1"), d.Service("smtp").visit(nil, name).name, time.Now()) {
 				t.Errorf("%s is not held off", name)
 			}
 		}

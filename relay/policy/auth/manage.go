@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
 )
 
@@ -19,13 +20,27 @@ var (
 	ErrExists   = errors.New("account exists already")
 	ErrUnknown  = errors.New("no such account")
 	ErrPassword = errors.New("password cannot be used")
+	ErrNoApp    = errors.New("no such app password")
 )
 
 // Account is what can be told of an account.
 type Account struct {
-	Address smtp.Address
+	Address  smtp.Address
+	Created  time.Time
+	Changed  time.Time // the password
+	External bool      // it has no password here
+	Settings mail.Settings
+	Off      []string // protocols that are switched off
+	Apps     []AppPassword
+	Last     *Login // nil: none yet
+}
+
+// AppPassword is what can be told of an app password.
+type AppPassword struct {
+	Name    string
 	Created time.Time
-	Changed time.Time // the password
+	Only    []string // protocols; none: all
+	Last    *Login   // nil: none yet
 }
 
 // Add makes an account. Errors wrap ErrExists or ErrPassword, or tell of the
@@ -35,9 +50,23 @@ func (d *Directory) Add(a smtp.Address, password string) error {
 	if err != nil {
 		return err
 	}
+	return d.add(fa)
+}
+
+// AddExternal makes an account whose password only an external source knows, so
+// that there is a place for its settings. Errors are those of Add.
+func (d *Directory) AddExternal(a smtp.Address) error {
+	fa, err := newEntry(a)
+	if err != nil {
+		return err
+	}
+	return d.add(fa)
+}
+
+func (d *Directory) add(fa fileAccount) error {
 	return d.change(func(af *accountFile) error {
-		if af.find(a) >= 0 {
-			return fmt.Errorf("%s: %w", a, ErrExists)
+		if a, err := smtp.ParseMailbox(fa.Address); err != nil || af.find(a) >= 0 {
+			return fmt.Errorf("%s: %w", fa.Address, ErrExists)
 		}
 		af.Accounts = append(af.Accounts, fa)
 		return nil
@@ -45,19 +74,15 @@ func (d *Directory) Add(a smtp.Address, password string) error {
 }
 
 // Passwd gives an account another password. Logins that are remembered with
-// the old one end. Errors wrap ErrUnknown or ErrPassword, or tell of the file.
+// the old one end; app passwords stay. Errors wrap ErrUnknown or ErrPassword, or
+// tell of the file.
 func (d *Directory) Passwd(a smtp.Address, password string) error {
-	fa, err := d.entry(a, password)
+	fresh, err := d.entry(a, password)
 	if err != nil {
 		return err
 	}
-	return d.change(func(af *accountFile) error {
-		i := af.find(a)
-		if i < 0 {
-			return fmt.Errorf("%s: %w", a, ErrUnknown)
-		}
-		fa.Address, fa.Created = af.Accounts[i].Address, af.Accounts[i].Created
-		af.Accounts[i] = fa
+	return d.edit(a, func(fa *fileAccount) error {
+		fa.Changed, fa.Password, fa.Scram = fresh.Changed, fresh.Password, fresh.Scram
 		return nil
 	})
 }
@@ -65,7 +90,7 @@ func (d *Directory) Passwd(a smtp.Address, password string) error {
 // Delete removes an account; the mail in its mailbox stays. Errors wrap
 // ErrUnknown or tell of the file.
 func (d *Directory) Delete(a smtp.Address) error {
-	return d.change(func(af *accountFile) error {
+	err := d.change(func(af *accountFile) error {
 		i := af.find(a)
 		if i < 0 {
 			return fmt.Errorf("%s: %w", a, ErrUnknown)
@@ -73,6 +98,101 @@ func (d *Directory) Delete(a smtp.Address) error {
 		af.Accounts = slices.Delete(af.Accounts, i, i+1)
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return d.logins.forget(canonical(a))
+}
+
+// Change edits the settings of an account. Errors wrap ErrUnknown or ErrSetting,
+// are the edit's, or tell of the file.
+func (d *Directory) Change(a smtp.Address, edit func(*mail.Settings) error) error {
+	return d.edit(a, func(fa *fileAccount) error {
+		s, err := fa.settings()
+		if err != nil {
+			return err
+		}
+		if err := edit(&s); err != nil {
+			return err
+		}
+		if err := check(fa.Address, &s); err != nil {
+			return err
+		}
+		fa.take(&s)
+		return nil
+	})
+}
+
+// SwitchOff says by which protocols an account cannot log in. Errors wrap
+// ErrUnknown or ErrSetting, or tell of the file.
+func (d *Directory) SwitchOff(a smtp.Address, protocols []string) error {
+	if err := checkProtocols(protocols); err != nil {
+		return fmt.Errorf("%w: %w", ErrSetting, err)
+	}
+	return d.edit(a, func(fa *fileAccount) error {
+		fa.Off = protocols
+		return nil
+	})
+}
+
+// AddAppPassword makes a password for an account and gives it; it is told this
+// once. only are the protocols that it is for, none for all. Errors wrap
+// ErrUnknown, ErrExists or ErrSetting, or tell of the file.
+func (d *Directory) AddAppPassword(a smtp.Address, name string, only []string) (password string, err error) {
+	if err := checkAppName(name); err != nil {
+		return "", err
+	}
+	if err := checkProtocols(only); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrSetting, err)
+	}
+	password, f, err := newAppPassword(name, only, d.random)
+	if err != nil {
+		return "", err
+	}
+	err = d.edit(a, func(fa *fileAccount) error {
+		switch {
+		case fa.app(name) >= 0:
+			return fmt.Errorf("app password %q of %s: %w", name, a, ErrExists)
+		case len(fa.AppPasswords) >= maxApps:
+			return fmt.Errorf("%w: %s has %d app passwords, delete one first", ErrSetting, a, maxApps)
+		}
+		fa.AppPasswords = append(fa.AppPasswords, f)
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return password, nil
+}
+
+// DeleteAppPassword ends an app password. Errors wrap ErrUnknown, ErrNoApp or
+// tell of the file.
+func (d *Directory) DeleteAppPassword(a smtp.Address, name string) error {
+	return d.edit(a, func(fa *fileAccount) error {
+		i := fa.app(name)
+		if i < 0 {
+			return fmt.Errorf("%s: %w %q", a, ErrNoApp, name)
+		}
+		fa.AppPasswords = slices.Delete(fa.AppPasswords, i, i+1)
+		return nil
+	})
+}
+
+func (fa *fileAccount) app(name string) int {
+	return slices.IndexFunc(fa.AppPasswords, func(f fileAppPassword) bool { return f.Name == name })
+}
+
+// Account gives one account. Errors wrap ErrUnknown or tell of the file.
+func (d *Directory) Account(a smtp.Address) (Account, error) {
+	af, _, err := readFile(d.path)
+	if err != nil {
+		return Account{}, err
+	}
+	i := af.find(a)
+	if i < 0 {
+		return Account{}, fmt.Errorf("%s: %w", a, ErrUnknown)
+	}
+	return d.tell(&af.Accounts[i])
 }
 
 // List gives the accounts in the order of their addresses.
@@ -82,21 +202,53 @@ func (d *Directory) List() ([]Account, error) {
 		return nil, err
 	}
 	all := make([]Account, 0, len(af.Accounts))
-	for _, fa := range af.Accounts {
-		a, err := smtp.ParseMailbox(fa.Address)
+	for i := range af.Accounts {
+		acc, err := d.tell(&af.Accounts[i])
 		if err != nil {
-			return nil, fmt.Errorf("%s: account %q: %w", d.path, fa.Address, err)
+			return nil, err
 		}
-		all = append(all, Account{Address: a, Created: fa.Created, Changed: fa.Changed})
+		all = append(all, acc)
 	}
 	slices.SortFunc(all, func(a, b Account) int { return strings.Compare(canonical(a.Address), canonical(b.Address)) })
 	return all, nil
 }
 
-// entry makes the line of an account.
-func (d *Directory) entry(a smtp.Address, password string) (fileAccount, error) {
+// tell puts together what is known of an account.
+func (d *Directory) tell(fa *fileAccount) (Account, error) {
+	acc, err := fa.understand()
+	if err != nil {
+		return Account{}, fmt.Errorf("%s: account %q: %w", d.path, fa.Address, err)
+	}
+	all := Account{Address: acc.address, Created: fa.Created, Changed: fa.Changed, External: acc.text == "", Settings: acc.settings, Off: acc.off}
+	logins, _ := d.logins.read(acc.name) // what cannot be read will be written anew
+	if len(logins) > 0 {
+		all.Last = &logins[0]
+	}
+	for _, f := range fa.AppPasswords {
+		app := AppPassword{Name: f.Name, Created: f.Created, Only: f.Only}
+		// One of that name may have been there before.
+		if i := slices.IndexFunc(logins, func(l Login) bool { return l.App == f.Name && !l.Time.Before(f.Created) }); i >= 0 {
+			app.Last = &logins[i]
+		}
+		all.Apps = append(all.Apps, app)
+	}
+	return all, nil
+}
+
+// newEntry makes the line of an account, without a password.
+func newEntry(a smtp.Address) (fileAccount, error) {
 	if a.Domain == "" || a.Domain.IsLiteral() {
 		return fileAccount{}, fmt.Errorf("%q: an account is an address with a domain", a)
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	return fileAccount{Address: a.String(), Created: now, Changed: now}, nil
+}
+
+// entry makes the line of an account.
+func (d *Directory) entry(a smtp.Address, password string) (fileAccount, error) {
+	fa, err := newEntry(a)
+	if err != nil {
+		return fileAccount{}, err
 	}
 	switch {
 	case password == "":
@@ -114,15 +266,26 @@ func (d *Directory) entry(a smtp.Address, password string) (fileAccount, error) 
 	if err != nil {
 		return fileAccount{}, err
 	}
-	now := time.Now().UTC().Truncate(time.Second)
-	return fileAccount{Address: a.String(), Created: now, Changed: now, Password: h.String(), Scram: formatScram(keys)}, nil
+	fa.Password, fa.Scram = h.String(), formatScram(keys)
+	return fa, nil
+}
+
+// edit changes one account.
+func (d *Directory) edit(a smtp.Address, fn func(*fileAccount) error) error {
+	return d.change(func(af *accountFile) error {
+		i := af.find(a)
+		if i < 0 {
+			return fmt.Errorf("%s: %w", a, ErrUnknown)
+		}
+		return fn(&af.Accounts[i])
+	})
 }
 
 func (af *accountFile) find(a smtp.Address) int {
-	want := canonical(a)
+	want := canon(a)
 	return slices.IndexFunc(af.Accounts, func(fa fileAccount) bool {
 		b, err := smtp.ParseMailbox(fa.Address)
-		return err == nil && canonical(b) == want
+		return err == nil && canon(b) == want
 	})
 }
 
@@ -148,6 +311,9 @@ func (d *Directory) change(edit func(*accountFile) error) (err error) {
 	}
 	if err := edit(af); err != nil {
 		return err
+	}
+	if _, err := af.understand(); err != nil {
+		return err // nor is a file damaged
 	}
 	if af.Secret == "" {
 		secret := make([]byte, secretLen)
