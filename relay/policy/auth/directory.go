@@ -17,6 +17,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"tenma/relay/policy/auth/external"
+	"tenma/relay/policy/auth/lastlogin"
 	"tenma/relay/wire/smtp"
 )
 
@@ -34,7 +35,7 @@ type Directory struct {
 	loading  sync.Mutex   // held while the file is read
 
 	guard  guard
-	logins logins
+	logins *lastlogin.Book
 }
 
 // places are the domains and aliases of one configuration.
@@ -70,7 +71,7 @@ func Open(c Config) (*Directory, error) {
 	if c.LoginDir == "" && c.Path != "" {
 		c.LoginDir = filepath.Join(filepath.Dir(c.Path), "logins")
 	}
-	d.logins = newLogins(c.LoginDir, d.log)
+	d.logins = lastlogin.New(c.LoginDir, d.log)
 	d.accounts.Store(&snapshot{secret: secret[:secretLen]})
 	if err := d.Reload(); err != nil {
 		return nil, err

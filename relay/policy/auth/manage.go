@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/policy/auth/lastlogin"
 	"tenma/relay/wire/smtp"
 )
 
@@ -22,6 +23,9 @@ var (
 	ErrPassword = errors.New("password cannot be used")
 	ErrNoApp    = errors.New("no such app password")
 )
+
+// Login is a good login.
+type Login = lastlogin.Login
 
 // Account is what can be told of an account.
 type Account struct {
@@ -101,7 +105,7 @@ func (d *Directory) Delete(a smtp.Address) error {
 	if err != nil {
 		return err
 	}
-	return d.logins.forget(canonical(a))
+	return d.logins.Forget(canonical(a))
 }
 
 // Change edits the settings of an account. Errors wrap ErrUnknown or ErrSetting,
@@ -220,7 +224,7 @@ func (d *Directory) tell(fa *fileAccount) (Account, error) {
 		return Account{}, fmt.Errorf("%s: account %q: %w", d.path, fa.Address, err)
 	}
 	all := Account{Address: acc.address, Created: fa.Created, Changed: fa.Changed, External: acc.text == "", Settings: acc.settings, Off: acc.off}
-	logins, _ := d.logins.read(acc.name) // what cannot be read will be written anew
+	logins, _ := d.logins.Read(acc.name) // what cannot be read will be written anew
 	if len(logins) > 0 {
 		all.Last = &logins[0]
 	}

@@ -145,7 +145,7 @@ func (v *visit) succeed(ctx context.Context, app *appPassword, anew bool) (accou
 		level = slog.LevelInfo
 		v.d.guard.succeeded(v.client, v.name, n.Time)
 	}
-	v.d.logins.note(v.name, n)
+	v.d.logins.Note(v.name, n)
 	if v.d.log.Enabled(ctx, level) {
 		attrs := []slog.Attr{slog.String("protocol", v.protocol), slog.String("client", n.Client), slog.String("user", v.name)}
 		if n.App != "" {
@@ -262,4 +262,12 @@ func (s *Service) ScramDone(ctx context.Context, client net.Addr, user string, g
 		hint = "an app password logs in by PLAIN or LOGIN, or by SCRAM with the user name " + v.name + "/" + v.acc.apps[0].name
 	}
 	return "", v.refuse(ctx, hint, true)
+}
+
+// clientText is a client as it stands in logs: an IP address without its port.
+func clientText(client net.Addr) string {
+	if a, ok := ipOf(client); ok {
+		return a.String()
+	}
+	return "unknown"
 }

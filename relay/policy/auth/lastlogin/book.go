@@ -1,4 +1,4 @@
-package auth
+package lastlogin
 
 import (
 	"bufio"
@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,10 +21,12 @@ import (
 const (
 	noteEvery    = time.Minute // how often the last login of one account is written at most
 	complainEach = time.Hour   // that it cannot be
-	maxLoginFile = 16 << 10    // octets; a line per app password is 2.5 KiB in all
+	maxLines     = 33          // of a file: the main password, and as many others as an account has
+	maxFile      = 16 << 10    // octets; such lines are under 4 KiB in all
+	maxNoted     = 16 << 10    // logins of which is known when they were written; some 2 MiB
 )
 
-// Login is a good login.
+// Login is a good login. None of its texts has a space in it.
 type Login struct {
 	Time     time.Time
 	Protocol string // "smtp", "imap", "pop3"
@@ -33,60 +34,70 @@ type Login struct {
 	App      string // the name of the app password; "": the main one
 }
 
-// logins writes down when accounts logged in last: a small file for each, so that
-// a login costs no more with many accounts, and none is lost when the relay ends.
-// The files are replaced in one step and not synced: after a power failure a
-// minute is missing, and that is all that can be.
-type logins struct {
+// Book is the directory of files. Its methods may be called from any goroutine.
+type Book struct {
 	dir string // "": nothing is written
 	log *slog.Logger
 
-	noted *table[string, friend] // by file and password, when it was written
+	recently sync.Mutex
+	noted    map[string]time.Time // by account and password, when it was written
 
-	mu         *sync.Mutex // held while a file is replaced
-	complained time.Time
+	writing    sync.Mutex // held while a file is replaced
+	complained time.Time  // only with writing held
 }
 
-func newLogins(dir string, log *slog.Logger) logins {
-	return logins{dir: dir, log: log, noted: newTable[string, friend](), mu: new(sync.Mutex)}
+// New makes a Book of a directory, which is made when there is something to
+// write; "": nothing ever is.
+func New(dir string, log *slog.Logger) *Book {
+	return &Book{dir: dir, log: log, noted: map[string]time.Time{}}
 }
 
-// note writes a login down, unless that was done within the minute.
-func (l *logins) note(name string, n Login) {
-	if l.dir == "" {
+// Note writes a login down, unless that was done within the minute. What fails is
+// told to the log alone: a login does not fail for it.
+func (b *Book) Note(account string, n Login) {
+	if b.dir == "" || !b.due(account+"\x00"+n.App, n.Time) {
 		return
 	}
-	key := name + "\x00" + n.App
-	if f, ok := l.noted.get(key); ok && n.Time.Sub(f.at) < noteEvery {
-		return
-	}
-	l.noted.put(key, friend{at: n.Time})
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.write(name, n); err != nil && n.Time.Sub(l.complained) > complainEach {
-		l.complained = n.Time
-		l.log.Warn("the last login of an account cannot be written down", "account", name, "err", err)
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if err := b.write(account, n); err != nil && n.Time.Sub(b.complained) > complainEach {
+		b.complained = n.Time
+		b.log.Warn("the last login of an account cannot be written down", "account", account, "err", err)
 	}
 }
 
-func (l *logins) write(name string, n Login) error {
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+// due reports that a login is to be written, and takes it that it will be.
+func (b *Book) due(key string, now time.Time) bool {
+	b.recently.Lock()
+	defer b.recently.Unlock()
+	if at, ok := b.noted[key]; ok && now.Sub(at) < noteEvery {
+		return false
+	}
+	if len(b.noted) >= maxNoted {
+		clear(b.noted) // costs a write each, once
+	}
+	b.noted[key] = now
+	return true
+}
+
+func (b *Book) write(account string, n Login) error {
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return err
 	}
-	all, _ := l.read(name) // one that cannot be read is made anew
+	all, _ := b.Read(account) // one that cannot be read is made anew
 	all = slices.DeleteFunc(all, func(o Login) bool { return o.App == n.App })
 	all = append(all, n)
 	slices.SortFunc(all, func(a, b Login) int { return b.Time.Compare(a.Time) })
-	if len(all) > maxApps+1 { // of app passwords that are gone
-		all = all[:maxApps+1]
+	if len(all) > maxLines { // some are of app passwords that are gone
+		all = all[:maxLines]
 	}
-	f, err := os.CreateTemp(l.dir, ".login-*") // mode 0600
+	f, err := os.CreateTemp(b.dir, ".login-*") // mode 0600
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(formatLogins(all))
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), l.path(name))
+		err = os.Rename(f.Name(), b.path(account))
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
@@ -94,13 +105,13 @@ func (l *logins) write(name string, n Login) error {
 	return nil
 }
 
-// read gives the last login by each password of an account, the latest first.
+// Read gives the last login by each password of an account, the latest first.
 // None at all is no error.
-func (l *logins) read(name string) ([]Login, error) {
-	if l.dir == "" {
+func (b *Book) Read(account string) ([]Login, error) {
+	if b.dir == "" {
 		return nil, nil
 	}
-	f, err := os.Open(l.path(name))
+	f, err := os.Open(b.path(account))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -108,12 +119,12 @@ func (l *logins) read(name string) ([]Login, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxLoginFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxLoginFile {
-		return nil, fmt.Errorf("%s is larger than %d octets", f.Name(), maxLoginFile)
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d octets", f.Name(), maxFile)
 	}
 	all, err := parseLogins(text)
 	if err != nil {
@@ -122,12 +133,12 @@ func (l *logins) read(name string) ([]Login, error) {
 	return all, nil
 }
 
-// forget removes what is known of an account that is gone.
-func (l *logins) forget(name string) error {
-	if l.dir == "" {
+// Forget removes what is known of an account that is gone.
+func (b *Book) Forget(account string) error {
+	if b.dir == "" {
 		return nil
 	}
-	if err := os.Remove(l.path(name)); !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(b.path(account)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -163,8 +174,6 @@ func parseLogins(text []byte) ([]Login, error) {
 		n := Login{Time: at.UTC(), Protocol: f[2], Client: f[3], App: f[0]}
 		if n.App == "-" {
 			n.App = ""
-		} else if err := checkAppName(n.App); err != nil {
-			return nil, err
 		}
 		all = append(all, n)
 	}
@@ -172,7 +181,7 @@ func parseLogins(text []byte) ([]Login, error) {
 }
 
 // path is the file of an account.
-func (l *logins) path(name string) string { return filepath.Join(l.dir, fileName(name)) }
+func (b *Book) path(account string) string { return filepath.Join(b.dir, fileName(account)) }
 
 // fileName makes a name of an account one of a file: what is neither a letter nor
 // a digit nor one of "@._+-" stands as % and two digits, and so does a first dot.
@@ -193,12 +202,4 @@ func fileName(name string) string {
 	}
 	sum := sha256.Sum256([]byte(name))
 	return b.String()[:most-2*len(sum)] + "%" + hex.EncodeToString(sum[:])
-}
-
-// clientText is a client as it stands in logs: an IP address without its port.
-func clientText(client net.Addr) string {
-	if a, ok := ipOf(client); ok {
-		return a.String()
-	}
-	return "unknown"
 }
