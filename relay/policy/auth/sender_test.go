@@ -15,7 +15,7 @@ func TestMaySend(t *testing.T) {
 	}
 	d := open(t, c)
 	add(t, d, "zed@example.test", "ann@example.test", "bob@second.test")
-	if err := d.Update(addr(t, "zed@example.test"), func(s *mail.Settings) error {
+	if err := d.Change(addr(t, "zed@example.test"), func(s *mail.Settings) error {
 		s.SendAs = []string{"@empty.test", "news@foreign.test", "bob@second.test"}
 		return nil
 	}); err != nil {
