@@ -25,6 +25,7 @@ type commands struct {
 	Queue   queueCommand   `cmd:"" help:"Look into the queue of a running relay, and change it."`
 	User    userCommand    `cmd:"" help:"Accounts for submission and mailboxes."`
 	DKIM    dkimCommand    `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
+	DNS     dnsCommand     `cmd:"" name:"dns" help:"DNS records of a domain."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 	Help    helpCommand    `cmd:"" help:"Show help for a command."`
 }
