@@ -173,14 +173,14 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 		o.TLS = pair.Server()
 	}
 	r.ingress = ingress.New(c.Ingress, ingress.Deps{
-		Intake: r.intake, Directory: r.people, Auth: r.people, Record: r.maillog, TLS: o.TLS,
+		Intake: r.intake, Directory: r.people, Auth: r.people.Service("smtp"), Record: r.maillog, TLS: o.TLS,
 		Metrics: m.Ingress, Log: o.Log, Listen: o.Listen,
 	})
 	r.imap = imap.New(c.IMAP, imap.Deps{
-		Mailboxes: r.mailbox, Auth: r.people, TLS: o.TLS, Metrics: m.IMAP, Log: o.Log, Listen: o.Listen,
+		Mailboxes: r.mailbox, Auth: r.people.Service("imap"), TLS: o.TLS, Metrics: m.IMAP, Log: o.Log, Listen: o.Listen,
 	})
 	r.pop3 = pop3.New(c.POP3, pop3.Deps{
-		Mailboxes: r.mailbox, Auth: r.people, TLS: o.TLS, Metrics: m.POP3, Log: o.Log, Listen: o.Listen,
+		Mailboxes: r.mailbox, Auth: r.people.Service("pop3"), TLS: o.TLS, Metrics: m.POP3, Log: o.Log, Listen: o.Listen,
 	})
 	r.setup = setup.New(c.Setup)
 	r.admin = admin.New(c.Admin, admin.Deps{

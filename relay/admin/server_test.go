@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"tenma/relay/admin/setup"
 	"tenma/relay/mail"
 	"tenma/relay/queue"
 	"tenma/relay/wire/smtp"
@@ -576,4 +577,38 @@ func FuzzSelection(f *testing.F) {
 			t.Errorf("query %q: %d", query, w.Code)
 		}
 	})
+}
+
+// Mail programs get their settings without a token, by whatever name they came;
+// a listener for them alone shows nothing else.
+func TestSetup(t *testing.T) {
+	guide := setup.New(setup.Config{Domains: []smtp.Domain{"example.test"}})
+	s := New(Config{TokenPath: filepath.Join(t.TempDir(), "token")}, Deps{Queue: &fakeQueue{}, Setup: guide})
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(l Listener, path string) int {
+		r := httptest.NewRequest(http.MethodGet, "http://autoconfig.example.test"+path, nil)
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80})))
+		w := httptest.NewRecorder()
+		s.server(l).Handler.ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, c := range []struct {
+		only bool
+		path string
+		want int
+	}{
+		{false, "/mail/config-v1.1.xml", 200},
+		{true, "/mail/config-v1.1.xml", 200},
+		{false, "/api/v1/queue", http.StatusMisdirectedRequest},
+		{true, "/api/v1/queue", 404},
+		{true, "/", 404},
+		{true, "/metrics", 404},
+		{true, "/debug/pprof/", 404},
+	} {
+		if got := ask(Listener{SetupOnly: c.only}, c.path); got != c.want {
+			t.Errorf("%s, only setup %v: %d, want %d", c.path, c.only, got, c.want)
+		}
+	}
 }

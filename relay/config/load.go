@@ -232,6 +232,9 @@ protocol = "pop3"
 address  = "127.0.0.1:2995"
 tls      = "implicit"
 
+[[domain]]                  # "tenma user add me@localhost" makes a mailbox
+name = "localhost"
+
 [[listen]]                  # metrics, health, API
 protocol = "http"
 address  = "127.0.0.1:2580"
@@ -252,3 +255,6 @@ func (r *reader) systemHostname() string {
 
 // isIP tells a literal from a name.
 func isIP(s string) bool { return net.ParseIP(s) != nil }
+
+// ParseSize reads a size as the configuration has it: octets, "512KiB", "1GiB".
+func ParseSize(s string) (int64, error) { return parseSize(s) }

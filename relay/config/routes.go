@@ -238,8 +238,8 @@ func (r *reader) demand(s *section, t *target, login *mail.Credentials) mail.TLS
 func (r *reader) domains(s *section, c *Config) {
 	local := map[smtp.Domain]int{}
 	s.each("domain", func(s *section) {
-		var name string
-		v := s.str("name", &name)
+		var name, rest string
+		v, catch := s.str("name", &name), s.str("catch_all", &rest)
 		if v == nil {
 			if s.values["name"] == nil {
 				s.errorf(s.at, `[[domain]] has no name; write name = "example.test"`)
@@ -255,8 +255,16 @@ func (r *reader) domains(s *section, c *Config) {
 			local[d] = v.at.line
 			c.Auth.Domains = append(c.Auth.Domains, d)
 			c.Route.Local = append(c.Route.Local, d)
+			if catch != nil {
+				r.catchAll(s, catch, d, c)
+			}
 		}
 	})
+	for d, to := range c.Auth.CatchAll {
+		if local[to.Domain] == 0 {
+			r.warnf(place{local[d], 1}, "catch_all of %s goes to %s elsewhere: all spam for the domain will be sent on from here", d, to)
+		}
+	}
 	seen := map[string]int{}
 	s.each("alias", func(s *section) {
 		var text string
@@ -294,6 +302,18 @@ func (r *reader) domains(s *section, c *Config) {
 		}
 		c.Auth.Aliases = append(c.Auth.Aliases, a)
 	})
+}
+
+// catchAll reads who gets the mail for addresses of d that do not exist.
+func (r *reader) catchAll(s *section, v *value, d smtp.Domain, c *Config) {
+	a, ok := s.addressOf("catch_all", v)
+	if !ok {
+		return
+	}
+	if c.Auth.CatchAll == nil {
+		c.Auth.CatchAll = map[smtp.Domain]smtp.Address{}
+	}
+	c.Auth.CatchAll[d] = a
 }
 
 // dkim reads every [[dkim]].

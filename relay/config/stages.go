@@ -39,6 +39,7 @@ func (r *reader) config(root *table) *Config {
 	r.routes(s, c)
 	r.mailbox(s.sub("mailbox"), c)
 	r.submission(s.sub("submission"), c)
+	r.accounts(s.sub("auth"), c)
 	r.setup(s.sub("setup"), c)
 	r.dkim(s, c)
 	s.close()
