@@ -1,7 +1,6 @@
 package pop3
 
 import (
-	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -19,18 +18,25 @@ type Config struct {
 	Listeners []Listener
 	Limits    door.Limits
 	Grace     time.Duration // for what is going on when the relay stops; 0: 10 s
-	// MaxIdle is how long a session may be silent: RFC 1939 section 3 asks for 10
-	// minutes at least.
+	// MaxIdle is how long a session may be silent after the login: 10 minutes at
+	// least, which RFC 1939 section 3 asks for and which 0 means.
 	MaxIdle time.Duration
-	Expire  int // days in the EXPIRE capability (RFC 2449 section 6.7); below 0: NEVER
+	// Expire is what EXPIRE (RFC 2449 section 6.7) announces, in days; 0 and
+	// below: NEVER.
+	Expire int
+	// LoginDelay is the least time between two logins of one account (RFC 2449
+	// section 6.5), in whole seconds; 0: none.
+	LoginDelay time.Duration
 }
 
-// Listener is one [[listen]] of protocol pop3.
+// Listener is one [[listen]] of protocol pop3. Without TLS nobody can log in,
+// so that TLSOff is of use only to those who test.
 type Listener struct {
 	Address   string // host:port
 	TLS       door.TLSMode
 	ProxyFrom []netip.Prefix
-	Limits    *door.Limits // nil: Config.Limits
+	Limits    *door.Limits  // nil: Config.Limits
+	MaxIdle   time.Duration // 0: Config.MaxIdle
 }
 
 // Deps are what a Server works with.
@@ -38,26 +44,25 @@ type Deps struct {
 	Mailboxes *mailbox.Store
 	Auth      Authenticator
 	TLS       *tls.Config
-	Metrics   *metrics.POP3                                       // nil: counted for nobody
-	Log       *slog.Logger                                        // nil: slog.Default
-	Listen    func(network, address string) (net.Listener, error) // nil: net.Listen
+	// Expire gives the days after which what an account has fetched is removed
+	// (mail.Settings.POP3Days, defaults applied); 0 and below: never. nil:
+	// Config.Expire for all.
+	Expire  func(account string) int
+	Metrics *metrics.POP3                                       // nil: counted for nobody
+	Log     *slog.Logger                                        // nil: slog.Default
+	Listen  func(network, address string) (net.Listener, error) // nil: net.Listen
 }
 
-// Server serves mailboxes by POP3: New, then Listen, then Run; Apply and Addrs at
-// any time after Listen.
-type Server struct{}
+const (
+	defaultGrace = 10 * time.Second
+	minIdle      = 10 * time.Minute // RFC 1939 section 3
+)
 
-// New builds a Server. Nothing listens yet.
-func New(cfg Config, deps Deps) *Server { return &Server{} }
-
-// Listen opens all listeners, or none and says which could not be.
-func (s *Server) Listen() error { return nil }
-
-// Addrs are the addresses of the listeners, in the order of Config.Listeners.
-func (s *Server) Addrs() []net.Addr { return nil }
-
-// Apply puts another configuration in force; other listeners want a restart.
-func (s *Server) Apply(cfg Config) {}
-
-// Run serves until ctx is cancelled, then drains.
-func (s *Server) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (c Config) withDefaults() Config {
+	if c.Grace <= 0 {
+		c.Grace = defaultGrace
+	}
+	c.MaxIdle = max(c.MaxIdle, minIdle)
+	c.LoginDelay = c.LoginDelay.Truncate(time.Second)
+	return c
+}

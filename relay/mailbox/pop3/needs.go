@@ -2,8 +2,12 @@ package pop3
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
+	"net/netip"
+	"time"
 
+	"tenma/relay/mailbox"
 	"tenma/relay/wire/sasl"
 )
 
@@ -16,4 +20,30 @@ type Authenticator interface {
 	// ScramSHA256 and ScramDone: see package sasl.
 	ScramSHA256(user string) (keys sasl.ScramKeys, known bool, err error)
 	ScramDone(ctx context.Context, client net.Addr, user string, good bool) (account string, err error)
+}
+
+// view is what a session uses of a *mailbox.View of INBOX. It is never updated:
+// numbers stay.
+type view interface {
+	Folder() mailbox.Folder
+	Len() int
+	UID(seq int) uint32
+	Each(ctx context.Context, first, last int, fn func(seq int, m *mailbox.Message) bool) error
+	Open(seq int) (mailbox.Content, error)
+	Store(ctx context.Context, seqs []int, op mailbox.Op, flags []string, unchangedSince uint64) (failed []int, err error)
+	Remove(ctx context.Context, seqs []int) error
+	Close()
+}
+
+// socket is what a session uses of a *door.Conn.
+type socket interface {
+	net.Conn
+	Await(p []byte, deadline time.Time) (int, error)
+	Draining() <-chan struct{}
+	Linger()
+	Client() netip.AddrPort
+	TLS() *tls.ConnectionState
+	CanStartTLS() bool
+	StartTLS() error
+	WrongTLS()
 }
