@@ -10,8 +10,11 @@ import (
 	"time"
 )
 
-// ErrDraining is Await's when the relay stops.
-var ErrDraining = errors.New("door: shutting down")
+// Await's own errors.
+var (
+	ErrDraining    = errors.New("door: shutting down") // the relay stops
+	ErrInterrupted = errors.New("door: interrupted")   // Interrupt was called
+)
 
 var errNoTLS = errors.New("door: TLS is not to be had here")
 
@@ -29,8 +32,9 @@ type Conn struct {
 	counted bool           // in Door.clients
 	tls     *tls.ConnectionState
 
-	mu      sync.Mutex // guards waiting, and the read deadline while it is set
-	waiting bool       // in Await
+	mu          sync.Mutex // guards what follows, and the read deadline while waiting is set
+	waiting     bool       // in Await
+	interrupted bool
 }
 
 func newConn(d *Door, nc net.Conn) *Conn {
@@ -71,9 +75,9 @@ var longAgo = time.Unix(1, 0)
 // message that must be taken to its end uses SetReadDeadline and Read.
 func (c *Conn) Await(p []byte, deadline time.Time) (int, error) {
 	c.mu.Lock()
-	if c.isDraining() {
+	if err := c.stopped(); err != nil {
 		c.mu.Unlock()
-		return 0, ErrDraining
+		return 0, err
 	}
 	c.waiting = true
 	err := c.raw.SetReadDeadline(deadline)
@@ -83,31 +87,49 @@ func (c *Conn) Await(p []byte, deadline time.Time) (int, error) {
 		n, err = c.Conn.Read(p)
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.waiting = false
-	c.mu.Unlock()
-	if err != nil && n == 0 && c.isDraining() {
-		err = ErrDraining
+	if stopped := c.stopped(); err != nil && n == 0 && stopped != nil {
+		err = stopped
 	}
 	return n, err
 }
 
-func (c *Conn) isDraining() bool {
+// stopped says why nothing is awaited any more; c.mu is held.
+func (c *Conn) stopped() error {
+	if c.interrupted {
+		return ErrInterrupted
+	}
 	select {
 	case <-c.d.draining:
-		return true
+		return ErrDraining
 	default:
-		return false
+		return nil
 	}
 }
 
-// interrupt ends an Await.
-func (c *Conn) interrupt() {
+// wake ends an Await that has a reason to end.
+func (c *Conn) wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting {
+	if c.waiting && c.stopped() != nil {
 		_ = c.raw.SetReadDeadline(longAgo) // fails only on a closed socket
 	}
 }
+
+// Interrupt ends a running Await and all later ones with ErrInterrupted. It may be
+// called from any goroutine.
+func (c *Conn) Interrupt() {
+	c.mu.Lock()
+	c.interrupted = true
+	c.mu.Unlock()
+	c.wake()
+}
+
+// Abort closes the socket under the conversation, without a word and without
+// waiting. It may be called from any goroutine; whoever uses the connection finds
+// out.
+func (c *Conn) Abort() { _ = c.raw.Close() }
 
 // handshake puts TLS above the socket.
 func (c *Conn) handshake(under net.Conn) error {

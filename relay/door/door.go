@@ -247,7 +247,7 @@ func (d *Door) drain() {
 	d.drained = true
 	close(d.draining)
 	for c := range d.conns {
-		c.interrupt()
+		c.wake()
 	}
 }
 
@@ -256,6 +256,6 @@ func (d *Door) abort() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for c := range d.conns {
-		_ = c.raw.Close() // whoever uses it finds out
+		c.Abort()
 	}
 }
