@@ -6,18 +6,90 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"time"
 
 	"tenma/relay/config"
+	"tenma/relay/mail"
 	"tenma/relay/policy/auth"
 	"tenma/relay/wire/smtp"
 )
 
 type userCommand struct {
-	Add    userAdd    `cmd:"" help:"Make an account."`
-	Passwd userPasswd `cmd:"" help:"Give an account another password."`
-	List   userList   `cmd:"" help:"List the accounts."`
-	Delete userDelete `cmd:"" help:"Remove an account; the mail in its mailbox stays."`
+	Add         userAdd         `cmd:"" help:"Make an account."`
+	Passwd      userPasswd      `cmd:"" help:"Give an account another password."`
+	List        userList        `cmd:"" help:"List the accounts."`
+	Delete      userDelete      `cmd:"" help:"Remove an account; the mail in its mailbox stays."`
+	Quota       userQuota       `cmd:"" help:"Show or set how large a mailbox may become."`
+	Forward     userForward     `cmd:"" help:"Show or set where mail goes besides the mailbox, or in its place."`
+	Vacation    userVacation    `cmd:"" help:"Show or set the automatic reply of someone who is away."`
+	Retention   userRetention   `cmd:"" help:"Show or set how long a mailbox keeps mail."`
+	SendAs      userSendAs      `cmd:"" help:"Show or set what else an account may send as."`
+	Protocols   userProtocols   `cmd:"" help:"Show or set by which protocols an account may log in."`
+	AppPassword userAppPassword `cmd:"" help:"Passwords for single devices and programs."`
+}
+
+// person is the account that a command is about.
+type person struct {
+	settings
+	Address string `arg:"" help:"The address of the account, which is also its login name."`
+}
+
+// open reads the address and opens the accounts.
+func (p *person) open() (smtp.Address, *auth.Directory, *config.Config, error) {
+	a, err := smtp.ParseMailbox(p.Address)
+	if err != nil || a.Domain == "" || a.Domain.IsLiteral() {
+		return a, nil, nil, misuse("%q is not an address; an account is one, such as ann@example.org", clean(p.Address))
+	}
+	d, cfg, err := p.directory()
+	return a, d, cfg, err
+}
+
+// change edits the settings of the account, and says what they became.
+func (p *person) change(c *console, edit func(*mail.Settings) error, show func(*console, auth.Account, *config.Config) error) error {
+	a, d, cfg, err := p.open()
+	if err != nil {
+		return err
+	}
+	if edit != nil {
+		if err := d.Change(a, edit); err != nil {
+			return told(err)
+		}
+	}
+	acc, err := d.Account(a)
+	if err != nil {
+		return told(err)
+	}
+	return show(c, acc, cfg)
+}
+
+// directory opens the accounts.
+func (s *settings) directory() (*auth.Directory, *config.Config, error) {
+	cfg, err := s.peek()
+	if err != nil {
+		return nil, nil, err
+	}
+	own := cfg.Auth
+	own.Log = slog.New(slog.DiscardHandler) // what fails is told as an error
+	own.External = nil                      // these commands never ask it
+	d, err := auth.Open(own)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the accounts: %w", err)
+	}
+	return d, cfg, nil
+}
+
+// told says what to do about an error of the accounts.
+func told(err error) error {
+	switch {
+	case errors.Is(err, auth.ErrNoApp):
+		return fmt.Errorf("%w; \"tenma user app-password list\" shows those that there are", err)
+	case errors.Is(err, auth.ErrExists):
+		return fmt.Errorf("%w; \"tenma user passwd\" changes its password", err)
+	case errors.Is(err, auth.ErrUnknown):
+		return fmt.Errorf("%w; \"tenma user list\" shows those that there are", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w; run this as the relay's user", err)
+	}
+	return err
 }
 
 // newPassword is the flag of commands that set a password.
@@ -31,70 +103,45 @@ func (newPassword) Help() string {
 Works whether the relay runs or not; a running relay takes the change over at once.`
 }
 
-// directory opens the accounts.
-func (s *settings) directory() (*auth.Directory, *config.Config, error) {
-	cfg, err := s.peek()
-	if err != nil {
-		return nil, nil, err
-	}
-	cfg.Auth.Log = slog.New(slog.DiscardHandler) // what fails is told as an error
-	d, err := auth.Open(cfg.Auth)
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening the accounts: %w", err)
-	}
-	return d, cfg, nil
-}
-
-// account reads the address of an account.
-func account(text string) (smtp.Address, error) {
-	a, err := smtp.ParseMailbox(text)
-	if err != nil || a.Domain == "" || a.Domain.IsLiteral() {
-		return a, misuse("%q is not an address; an account is one, such as ann@example.org", clean(text))
-	}
-	return a, nil
-}
-
-// told says what to do about an error of the accounts.
-func told(err error) error {
-	switch {
-	case errors.Is(err, auth.ErrExists):
-		return fmt.Errorf("%w; \"tenma user passwd\" changes its password", err)
-	case errors.Is(err, auth.ErrUnknown):
-		return fmt.Errorf("%w; \"tenma user list\" shows those that there are", err)
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w; run this as the relay's user", err)
-	}
-	return err
-}
-
 type userAdd struct {
-	settings
+	person
 	newPassword
-	Address string `arg:"" help:"The address, which is also the login name."`
+	Quota    string `placeholder:"SIZE" help:"How large its mailbox may become, such as 1GiB, or none. Without it: as the configuration says."`
+	External bool   `help:"Its password is known to the external source of accounts; only its settings stand here."`
 }
 
 // Run is the command.
 func (x *userAdd) Run(c *console) error {
-	a, err := account(x.Address)
+	quota, err := parseQuota(x.Quota)
 	if err != nil {
 		return err
 	}
-	d, cfg, err := x.directory()
+	a, d, cfg, err := x.open()
 	if err != nil {
 		return err
 	}
-	all, err := d.List()
-	if err != nil {
+	switch _, err := d.Account(a); {
+	case err == nil:
+		return told(fmt.Errorf("%s: %w", a, auth.ErrExists)) // before the password is asked for
+	case !errors.Is(err, auth.ErrUnknown):
 		return told(err)
 	}
-	if slices.ContainsFunc(all, func(o auth.Account) bool { return o.Address == a }) {
-		return told(fmt.Errorf("%s: %w", a, auth.ErrExists)) // before the password is asked for
+	if x.External {
+		if cfg.Auth.External == nil {
+			return errors.New("--external: the configuration names no external source of accounts; leave it out")
+		}
+		err = d.AddExternal(a)
+	} else {
+		var password string
+		if password, err = c.password(x.PasswordFile); err != nil {
+			return err
+		}
+		err = d.Add(a, password)
 	}
-	password, err := c.password(x.PasswordFile)
+	if err == nil && quota != 0 {
+		err = d.Change(a, func(s *mail.Settings) error { s.Quota = quota; return nil })
+	}
 	if err != nil {
-		return err
-	}
-	if err := d.Add(a, password); err != nil {
 		return told(err)
 	}
 	what := "may send, and receives mail here"
@@ -106,20 +153,19 @@ func (x *userAdd) Run(c *console) error {
 }
 
 type userPasswd struct {
-	settings
+	person
 	newPassword
-	Address string `arg:"" help:"The address of the account."`
 }
 
 // Run is the command.
 func (x *userPasswd) Run(c *console) error {
-	a, err := account(x.Address)
+	a, d, _, err := x.open()
 	if err != nil {
 		return err
 	}
-	d, _, err := x.directory()
+	acc, err := d.Account(a)
 	if err != nil {
-		return err
+		return told(err) // before the password is asked for
 	}
 	password, err := c.password(x.PasswordFile)
 	if err != nil {
@@ -128,22 +174,19 @@ func (x *userPasswd) Run(c *console) error {
 	if err := d.Passwd(a, password); err != nil {
 		return told(err)
 	}
-	_, err = fmt.Fprintf(c.out, "%s has a new password\n", a)
+	more := ""
+	if n := len(acc.Apps); n > 0 {
+		more = fmt.Sprintf("; its %s stay", count(n, "app password"))
+	}
+	_, err = fmt.Fprintf(c.out, "%s has a new password%s\n", a, more)
 	return err
 }
 
-type userDelete struct {
-	settings
-	Address string `arg:"" help:"The address of the account."`
-}
+type userDelete struct{ person }
 
 // Run is the command.
 func (x *userDelete) Run(c *console) error {
-	a, err := account(x.Address)
-	if err != nil {
-		return err
-	}
-	d, _, err := x.directory()
+	a, d, _, err := x.open()
 	if err != nil {
 		return err
 	}
@@ -152,45 +195,4 @@ func (x *userDelete) Run(c *console) error {
 	}
 	_, err = fmt.Fprintf(c.out, "%s deleted; the mail in its mailbox stays\n", a)
 	return err
-}
-
-type userList struct {
-	settings
-	JSON bool `name:"json" help:"Print as JSON."`
-}
-
-type userAccount struct {
-	Address string    `json:"address"`
-	Mailbox bool      `json:"mailbox"`
-	Created time.Time `json:"created"`
-	Changed time.Time `json:"password_changed"`
-}
-
-// Run is the command.
-func (x *userList) Run(c *console) error {
-	d, cfg, err := x.directory()
-	if err != nil {
-		return err
-	}
-	found, err := d.List()
-	if err != nil {
-		return told(err)
-	}
-	all := []userAccount{}
-	for _, a := range found {
-		all = append(all, userAccount{a.Address.String(), slices.Contains(cfg.Auth.Domains, a.Address.Domain), a.Created, a.Changed})
-	}
-	if x.JSON {
-		return c.json(all)
-	}
-	if len(all) == 0 {
-		_, err := fmt.Fprintln(c.out, `No account. "tenma user add ADDRESS" makes one.`)
-		return err
-	}
-	rows := [][]string{{"ADDRESS", "MAILBOX", "CREATED", "PASSWORD CHANGED"}}
-	for _, a := range all {
-		mailbox := map[bool]string{true: "here", false: "none"}[a.Mailbox]
-		rows = append(rows, []string{a.Address, mailbox, a.Created.Local().Format(time.DateTime), a.Changed.Local().Format(time.DateTime)})
-	}
-	return c.table(rows)
 }
