@@ -1,7 +1,6 @@
 package imap
 
 import (
-	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -20,6 +19,8 @@ type Config struct {
 	Limits      door.Limits
 	Grace       time.Duration // for what is going on when the relay stops; 0: 10 s
 	CommandSize int           // octets of one command, literals of APPEND not counted
+	MessageSize int64         // octets of the largest message that APPEND may bring, as the store's; 0: 50 MiB
+	Version     string        // told to clients that ask (RFC 2971); "": not told
 	// MaxIdle is how long a session may be silent: RFC 9051 section 5.4 asks for
 	// 30 minutes at least.
 	MaxIdle time.Duration
@@ -42,22 +43,3 @@ type Deps struct {
 	Log       *slog.Logger                                        // nil: slog.Default
 	Listen    func(network, address string) (net.Listener, error) // nil: net.Listen
 }
-
-// Server serves mailboxes by IMAP: New, then Listen, then Run; Apply and Addrs at
-// any time after Listen.
-type Server struct{}
-
-// New builds a Server. Nothing listens yet.
-func New(cfg Config, deps Deps) *Server { return &Server{} }
-
-// Listen opens all listeners, or none and says which could not be.
-func (s *Server) Listen() error { return nil }
-
-// Addrs are the addresses of the listeners, in the order of Config.Listeners.
-func (s *Server) Addrs() []net.Addr { return nil }
-
-// Apply puts another configuration in force; other listeners want a restart.
-func (s *Server) Apply(cfg Config) {}
-
-// Run serves until ctx is cancelled, then drains.
-func (s *Server) Run(ctx context.Context) error { <-ctx.Done(); return nil }
