@@ -82,20 +82,22 @@ func (s *session) expire() (days string, known bool) {
 	return fmt.Sprint(n), true
 }
 
-// quit is UPDATE (RFC 1939 section 6) for one who has logged in.
+// quit is UPDATE (RFC 1939 section 6) for one who has logged in. The lock is given
+// back before the client hears that it is done: it may come again at once.
 func (s *session) quit(string) error {
 	if s.drop == nil {
 		s.ok("bye")
 		return errQuit
 	}
-	n, err := s.drop.update(s.ctx)
+	removed, err := s.drop.update(s.ctx)
+	left := s.drop.count
+	s.leave()
 	if err != nil {
 		s.log.Error("pop3: nothing was deleted", "account", s.account, "error", err)
 		return errors.Join(refuse("SYS/TEMP", "nothing was deleted"), errQuit)
 	}
-	s.s.deps.Metrics.Deleted.WithLabelValues(s.name).Add(float64(n))
-	s.log.Debug("pop3: quit", "account", s.account, "deleted", n, "left", s.drop.count)
-	s.ok("bye, %d deleted, %d left", n, s.drop.count)
+	s.s.deps.Metrics.Deleted.WithLabelValues(s.name).Add(float64(removed))
+	s.ok("bye, %d deleted, %d left", removed, left)
 	return errQuit
 }
 
@@ -203,11 +205,14 @@ func (s *session) send(it *item, form *dots) error {
 		s.c.enlarge()
 	}
 	form.emit = s.c.write
-	if _, err := content.WriteTo(form); err != nil && !(form.limited && errors.Is(err, errEnough)) {
-		return fmt.Errorf("%w: %w", errBroken, err)
+	if _, err = content.WriteTo(form); err == nil || form.limited && errors.Is(err, errEnough) {
+		err = form.end()
 	}
-	if err := form.end(); err != nil {
-		return fmt.Errorf("%w: %w", errBroken, err)
+	if err != nil && s.c.broken == nil {
+		s.log.Error("pop3: message cannot be read", "account", s.account, "error", err)
+	}
+	if err != nil {
+		return fmt.Errorf("a message was not sent whole: %w", err)
 	}
 	return nil
 }

@@ -41,10 +41,11 @@ type conn struct {
 	sock    socket
 	buffers *sync.Pool // of *[]byte, outBuffer large
 
-	in   []byte
-	r, w int // what is unread is in[r:w]
-	out  []byte
-	big  *[]byte // from buffers, while out is in it
+	in     []byte
+	r, w   int // what is unread is in[r:w]
+	out    []byte
+	big    *[]byte // from buffers, while out is in it
+	broken error   // of sending
 }
 
 func newConn(sock socket, buffers *sync.Pool) *conn {
@@ -162,10 +163,12 @@ func (c *conn) giveBack() {
 func (c *conn) flush() error {
 	for sent := 0; sent < len(c.out); {
 		piece := c.out[sent:min(sent+pieceSize, len(c.out))]
-		if err := c.sock.SetWriteDeadline(time.Now().Add(pieceTime)); err != nil {
-			return err
+		err := c.sock.SetWriteDeadline(time.Now().Add(pieceTime))
+		if err == nil {
+			_, err = c.sock.Write(piece)
 		}
-		if _, err := c.sock.Write(piece); err != nil {
+		if err != nil {
+			c.broken = err
 			return err
 		}
 		sent += len(piece)

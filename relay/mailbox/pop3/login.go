@@ -141,7 +141,8 @@ func (s *session) ask(challenge []byte) ([]byte, error) {
 // enter opens the maildrop of someone who has proved who it is. Its errors are
 // refusals.
 func (s *session) enter(account string) error {
-	if wait := s.s.logins.tooSoon(account, s.s.cfg.Load().LoginDelay); wait {
+	delay := s.s.cfg.Load().LoginDelay
+	if s.s.logins.tooSoon(account, delay) {
 		return refuse("LOGIN-DELAY", "too soon after the last login")
 	}
 	v, closing, err := s.s.open(account)
@@ -149,6 +150,7 @@ func (s *session) enter(account string) error {
 		var d *maildrop
 		if d, err = openMaildrop(s.ctx, v, closing); err == nil {
 			s.account, s.drop = account, d
+			s.s.logins.note(account, delay)
 			return nil
 		}
 		closing()

@@ -35,13 +35,14 @@ type maildrop struct {
 	view  view
 	close func() // view, lock and mailbox
 	items []item // number n is items[n-1]
+	valid uint32 // UIDVALIDITY
 
 	count  int   // not deleted
 	octets int64 // of those
 }
 
 func openMaildrop(ctx context.Context, v view, closing func()) (*maildrop, error) {
-	d := &maildrop{view: v, close: closing, items: make([]item, 0, v.Len())}
+	d := &maildrop{view: v, close: closing, valid: v.Folder().UIDValidity, items: make([]item, 0, v.Len())}
 	err := v.Each(ctx, 1, v.Len(), func(seq int, m *mailbox.Message) bool {
 		d.items = append(d.items, item{size: m.Size, seq: uint32(seq)}) //nolint:gosec // a folder has fewer messages than UIDs
 		d.octets += m.Size
@@ -55,7 +56,7 @@ func openMaildrop(ctx context.Context, v view, closing func()) (*maildrop, error
 // of INBOX, which never name another message. At most 21 of the 70 characters that
 // are allowed.
 func (d *maildrop) uid(it *item) string {
-	b := strconv.AppendUint(nil, uint64(d.view.Folder().UIDValidity), 10)
+	b := strconv.AppendUint(nil, uint64(d.valid), 10)
 	b = append(b, '.')
 	return string(strconv.AppendUint(b, uint64(d.view.UID(int(it.seq))), 10))
 }

@@ -203,25 +203,28 @@ type logins struct {
 }
 
 // tooSoon reports that less than delay has passed since the account's last
-// login; otherwise this is the last one.
+// login.
 func (l *logins) tooSoon(account string, delay time.Duration) bool {
 	if delay <= 0 {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	if at, ok := l.last[account]; ok && now.Sub(at) < delay {
-		return true
+	at, ok := l.last[account]
+	return ok && time.Since(at) < delay
+}
+
+// note takes down a login.
+func (l *logins) note(account string, delay time.Duration) {
+	if delay <= 0 {
+		return
 	}
-	if len(l.last) >= maxLogins {
-		clear(l.last) // a login too soon now and then is no harm
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last == nil || len(l.last) >= maxLogins {
+		l.last = map[string]time.Time{} // a login too soon now and then is no harm
 	}
-	if l.last == nil {
-		l.last = map[string]time.Time{}
-	}
-	l.last[account] = now
-	return false
+	l.last[account] = time.Now()
 }
 
 // maxLogins bounds what logins remembers.

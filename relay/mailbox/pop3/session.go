@@ -37,7 +37,6 @@ type session struct {
 	ctx  context.Context // of commands; its end is not that of the session
 	log  *slog.Logger
 
-	begun    bool      // a command has come
 	deadline time.Time // of the login
 	maxIdle  time.Duration
 
@@ -62,18 +61,29 @@ func refuse(code, text string) error { return &refusal{code, text} }
 
 // serve holds the conversation.
 func (s *session) serve() {
-	defer s.leave()
+	defer s.leave() // also after a panic: a mailbox must not stay locked
 	s.ok("%s POP3 server ready", s.s.cfg.Load().Hostname)
-	for {
-		line, err := s.c.line(0, s.until())
-		if err == nil {
+	err := s.first()
+	for err == nil {
+		var line []byte
+		if line, err = s.c.line(0, s.until()); err == nil {
 			err = s.command(line)
 		}
-		if err != nil {
-			s.goodbye(err)
-			return
-		}
 	}
+	s.leave()
+	s.goodbye(err)
+}
+
+// first waits for the client's first octets, and looks whether they are POP3.
+func (s *session) first() error {
+	if err := s.c.fill(s.until()); err != nil {
+		return err
+	}
+	if s.sock.TLS() == nil && door.LooksLikeTLS(s.c.peek()) {
+		s.sock.WrongTLS()
+		return errForeign
+	}
+	return nil
 }
 
 // until is when the next command must have come.
@@ -102,8 +112,8 @@ func (s *session) goodbye(why error) {
 	}
 }
 
-// leave gives back what the session holds. It has deleted nothing, unless QUIT
-// did.
+// leave gives back what the session holds. It deletes nothing: QUIT did, or nothing
+// is to be deleted.
 func (s *session) leave() {
 	if s.drop == nil {
 		return
@@ -112,15 +122,11 @@ func (s *session) leave() {
 		s.log.Warn("pop3: what was fetched could not be marked", "account", s.account, "error", err)
 	}
 	s.drop.close()
+	s.drop = nil
 }
 
 // command does one. Its errors end the session.
 func (s *session) command(line []byte) error {
-	if !s.begun && s.sock.TLS() == nil && door.LooksLikeTLS(line) {
-		s.sock.WrongTLS()
-		return errForeign
-	}
-	s.begun = true
 	verb, arg, _ := strings.Cut(string(line), " ")
 	verb = strings.ToUpper(verb)
 	cmd, known := commands[verb]
@@ -174,7 +180,6 @@ func (s *session) answer(verb string, err error) error {
 var (
 	errTooMany = errors.New("too many commands that lead to nothing")
 	errForeign = errors.New("the client speaks no POP3")
-	errBroken  = errors.New("a message could not be sent whole")
 )
 
 // ok says a positive reply.
