@@ -49,6 +49,8 @@ func find(name string) *own {
 		return &own{do: (*session).cmdSearch, selected: true, renumber: uid}
 	case "SORT":
 		return &own{do: (*session).cmdSort, selected: true, renumber: uid}
+	case "THREAD":
+		return &own{do: (*session).cmdThread, selected: true, renumber: uid}
 	case "COPY":
 		return &own{do: (*session).cmdCopy, selected: true, renumber: true}
 	case "MOVE":
@@ -78,7 +80,7 @@ func find(name string) *own {
 // ownCommands is find as the front wants it.
 func ownCommands() map[string]bool {
 	list := map[string]bool{}
-	for _, name := range []string{"FETCH", "STORE", "SEARCH", "SORT", "COPY", "MOVE", "EXPUNGE"} {
+	for _, name := range []string{"FETCH", "STORE", "SEARCH", "SORT", "THREAD", "COPY", "MOVE", "EXPUNGE"} {
 		list[name], list["UID "+name] = false, false
 	}
 	for _, name := range []string{"ID", "LIST", "LSUB", "STATUS", "GETQUOTA", "GETQUOTAROOT", "SETQUOTA"} {
@@ -256,7 +258,7 @@ func (s commands) Capabilities(caps []string, loggedIn bool) []string {
 	if !loggedIn {
 		return caps
 	}
-	caps = append(caps, "CONDSTORE", "QUOTA", "QUOTA=RES-STORAGE", "SORT", "SAVEDATE", "WITHIN")
+	caps = append(caps, "CONDSTORE", "QUOTA", "QUOTA=RES-STORAGE", "SORT", "SORT=DISPLAY", "ESORT", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "SAVEDATE", "WITHIN")
 	seen := map[string]bool{}
 	return slices.DeleteFunc(caps, func(c string) bool {
 		again := seen[c]

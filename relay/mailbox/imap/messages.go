@@ -18,7 +18,7 @@ type span struct{ first, last int }
 func (s *session) spans(set wire.Set, uid bool) ([]span, error) {
 	v := s.view
 	if set.Saved {
-		return s.uidSpans(wire.Ranges(s.saved)), nil
+		return s.uidSpans(uidRanges(s.saved)), nil
 	}
 	if uid {
 		return s.uidSpans(set.Clip(v.UID(v.Len()))), nil

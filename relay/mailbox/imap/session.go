@@ -33,7 +33,7 @@ type session struct {
 	exchange *sasl.Exchange
 	box      *mailbox.Mailbox // from login to the end
 	view     *mailbox.View    // from SELECT to CLOSE
-	saved    []uint32         // UIDs that SEARCH saved (RFC 5182), rising
+	saved    goimap.UIDSet    // what SEARCH saved (RFC 5182)
 	// condstore: the client has shown that it knows mod-sequences (RFC 7162
 	// section 3.1), and hears of them from then on.
 	condstore bool
