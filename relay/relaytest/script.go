@@ -24,6 +24,9 @@ import (
 //	start [FILE]                     start the relay; default "relay.toml"
 //	drain / crash                    drain it / cut its power
 //	smtp [-from A] [-to A:P] FILE    a dialogue, see World.Dialogue
+//	imap, pop3 [-tls] [-from A] [-to A:P] FILE
+//	                                 a mail program, see World.Program; what it hears goes to stdout
+//	log                              the relay's program log to stdout
 //	send [-n N] FROM TO[,TO...] FILE a message by SMTP, or N of them
 //	later DURATION                   let time pass
 //	got RECEIVER N                   it has taken N messages; their texts go to stdout
@@ -39,7 +42,8 @@ import (
 //	mailbox ADDRESS N                the account has N messages; their texts go to stdout
 //	http PATH                        GET from 127.0.0.1:8080; status and body to stdout
 //
-// The relay listens on 127.0.0.1:2525 and finds DNS at DNSServer.
+// The relay listens on 127.0.0.1:2525 (and a story that wants them on :2143 for
+// IMAP and :2110 for POP3) and finds DNS at DNSServer.
 func RunScripts(t *testing.T, dir string) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil || len(files) == 0 {
@@ -111,6 +115,9 @@ func commands() map[string]command {
 		"drain": func(ts *testscript.TestScript, neg bool, _ []string) { ts.Check(world(ts).Stop()) },
 		"crash": func(ts *testscript.TestScript, neg bool, _ []string) { world(ts).Crash(0) },
 		"smtp":  cmdSMTP,
+		"imap":  cmdProgram("imap"),
+		"pop3":  cmdProgram("pop3"),
+		"log":   cmdLog,
 		"send":  cmdSend,
 		"later": func(ts *testscript.TestScript, neg bool, args []string) {
 			need(ts, neg, args, 1)

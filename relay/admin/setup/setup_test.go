@@ -24,8 +24,12 @@ func example() Config {
 		Host: "mail.example.test", MX: "mx1.example.test", HTTP: true, STS: STSTesting,
 		Domains: []smtp.Domain{"example.test", "second.test"},
 		Services: []Service{
-			{IMAP, 143, false}, {IMAP, 993, true}, {POP3, 995, true},
-			{Submission, 587, false}, {Submission, 465, true}, {Submission, 465, true},
+			{IMAP, 143, false},
+			{IMAP, 993, true},
+			{POP3, 995, true},
+			{Submission, 587, false},
+			{Submission, 465, true},
+			{Submission, 465, true},
 		},
 	}
 }
