@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -50,6 +51,7 @@ func New(o Options) (*Relay, error) {
 	if o.Random == nil {
 		o.Random = cryptorand.Reader
 	}
+	o.Random = &turns{reader: o.Random}
 	if o.Seed == 0 {
 		var b [8]byte
 		if _, err := io.ReadFull(o.Random, b[:]); err != nil {
@@ -69,6 +71,19 @@ func New(o Options) (*Relay, error) {
 		}
 	}
 	return r, nil
+}
+
+// turns lets several stages draw from one random source: that of a test may be
+// for one goroutine at a time.
+type turns struct {
+	mu     sync.Mutex
+	reader io.Reader // guarded by mu
+}
+
+func (t *turns) Read(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reader.Read(p)
 }
 
 // makeDurable makes a directory that is there after a power failure: what is
@@ -108,7 +123,9 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 		return fmt.Errorf("dns: %w", err)
 	}
 	r.router = route.New(c.Route, r.dns)
-	if r.people, err = auth.Open(c.Auth); err != nil {
+	people := c.Auth
+	people.Log = o.Log
+	if r.people, err = auth.Open(people); err != nil {
 		return fmt.Errorf("accounts: %w", err)
 	}
 	if r.signer, err = dkim.New(c.DKIM); err != nil {
@@ -133,7 +150,14 @@ func (r *Relay) newStores(o Options, m *metrics.Set) (err error) {
 	}
 	boxes := c.Mailbox
 	boxes.Log = o.Log
-	r.mailbox = mailbox.New(boxes, mailbox.Deps{Resolver: r.people, FS: o.FS, Metrics: m.Mailbox})
+	r.mailbox, err = mailbox.New(boxes, mailbox.Deps{
+		Bubble:   o.Bubble,
+		Resolver: r.people, FS: o.FS, Metrics: m.Mailbox,
+		Outbox: &outbox{spool: r.spool, record: r.maillog, random: o.Random},
+	})
+	if err != nil {
+		return errors.Join(err, r.maillog.Close(), r.spool.Close())
+	}
 	r.announceMaildirs(c)
 	return nil
 }
@@ -158,7 +182,7 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 		Spool: r.spool, Router: r.router, Remote: r.delivery.Deliver, Local: r.mailbox.Deliver, Signer: r.signer,
 		Returner: r.composer, Record: r.maillog, Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
 	})
-	r.intake = intake.New(c.Intake, intake.Deps{Spool: r.spool, Record: r.maillog, Metrics: m.Intake, Log: o.Log, Random: o.Random})
+	r.intake = intake.New(c.Intake, intake.Deps{Spool: r.spool, Record: r.maillog, Senders: r.people, Metrics: m.Intake, Log: o.Log, Random: o.Random})
 	return nil
 }
 

@@ -59,6 +59,7 @@ type Options struct {
 	Roots    *x509.CertPool                                                       // that vouch for next hops; nil: the system's
 	Random   io.Reader                                                            // of ids; nil: crypto/rand
 	Seed     uint64                                                               // of jitter and order; 0: from Random
+	Bubble   bool                                                                 // for tests: databases run without tickers, as a testing/synctest bubble needs
 }
 
 // Relay is the whole, joined. Make one with New, call Listen and then Run once.
@@ -89,6 +90,9 @@ type Relay struct {
 
 // Queue gives the operator's view of the queue.
 func (r *Relay) Queue() *queue.Queue { return r.queue }
+
+// Mailboxes gives the store of local mail.
+func (r *Relay) Mailboxes() *mailbox.Store { return r.mailbox }
 
 // FlushLog returns when every event so far is in the mail log.
 func (r *Relay) FlushLog() error { return r.maillog.Flush() }
@@ -130,12 +134,16 @@ type part struct {
 // the store's Run, which does only what can wait, ends after the queue's, and
 // the store itself is closed when everything else has stopped.
 func (r *Relay) Run(ctx context.Context) error {
+	r.mu.Lock()
+	c := r.config
+	r.mu.Unlock()
 	byMail := []part{ // the order in which they stop
 		{"ingress", r.ingress.Run},
-		{"pop3", r.pop3.Run},
-		{"imap", r.imap.Run},
+		{"pop3", onlyWith(c.POP3.Listeners, r.pop3.Run)},
+		{"imap", onlyWith(c.IMAP.Listeners, r.imap.Run)},
 		{"queue", r.queue.Run},
 		{"delivery", r.delivery.Run},
+		{"mailbox", r.mailbox.Run},
 		{"dns", r.dns.Run},
 		{"admin", r.admin.Run},
 		{"spool", r.spool.Run},
@@ -178,13 +186,27 @@ func (r *Relay) Run(ctx context.Context) error {
 	return errors.Join(append(errs, r.close())...)
 }
 
+// onlyWith is run, if there is a listener to run; otherwise it waits for its end.
+func onlyWith[L any](listeners []L, run func(context.Context) error) func(context.Context) error {
+	if len(listeners) > 0 {
+		return run
+	}
+	return func(ctx context.Context) error { <-ctx.Done(); return nil }
+}
+
 // close ends what has no Run of its own to end it.
 func (r *Relay) close() error {
-	if r.spool.Health() != nil && errors.Is(r.spool.Health(), spool.ErrSick) {
-		// A sick store is left as it is: closing would write (spool/doc.go).
-		return r.maillog.Close()
+	// A sick store is left as it is: closing would write (spool/doc.go).
+	var errs []error
+	for _, store := range []interface {
+		Health() error
+		Close() error
+	}{r.spool, r.mailbox} {
+		if !errors.Is(store.Health(), spool.ErrSick) {
+			errs = append(errs, store.Close())
+		}
 	}
-	return errors.Join(r.spool.Close(), r.maillog.Close())
+	return errors.Join(append(errs, r.maillog.Close())...)
 }
 
 func (r *Relay) setReady(on bool) {
@@ -241,6 +263,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.queue.Apply(c.Queue)
 	r.intake.Apply(c.Intake)
 	r.ingress.Apply(c.Ingress)
+	r.mailbox.Apply(c.Mailbox)
 	r.imap.Apply(c.IMAP)
 	r.pop3.Apply(c.POP3)
 	r.setup.Apply(c.Setup)

@@ -42,6 +42,9 @@ type Deps struct {
 	FS       vfs.FS           // nil: the machine's
 	MinFree  func() error     // an error that wraps spool.ErrFull when the disk is nearly full; nil: never
 	Metrics  *metrics.Mailbox // nil: counted for nobody
+	Random   func([]byte)     // fills a slice with random octets; nil: crypto/rand
+	MemTable int              // of the database, in octets; 0: 64 MiB
+	Bubble   bool             // for tests: the database runs without its ticker, as a testing/synctest bubble needs
 }
 
 const day = 24 * time.Hour

@@ -1,11 +1,14 @@
-// Package mailbox is the stage that delivers mail for the relay's own domains.
+// Package mailbox is the stage that delivers mail for the relay's own domains
+// and keeps it for those who read it.
 //
-// Store.Deliver writes each message as a file into a Maildir per account
-// (https://cr.yp.to/proto/maildir.html): under a name of its own in tmp, synced,
-// then renamed into new, whose directory is synced too. Only then does the
-// recipient count as sent.
+// An account has a mailbox: folders, and in each folder messages, numbered by
+// UIDs that only ever rise. Store opens all of them and Deliver brings mail in;
+// Open gives a Mailbox, whose Select gives a View, one session's picture of one
+// folder. The packages imap and pop3 show Views to people's programs.
 //
-// The Maildir of ann@b.test is DIR/b.test/ann. A file holds Return-Path and
-// Delivered-To fields, what the relay put before the message, and the message
-// as it came, CRLF line ends included.
+// Everything is in one database (package ledger): small records for what
+// changes of a message, others for what does not, and bodies (package ledger/blob),
+// each kept once, however many messages it has. In memory there is of a mailbox in use the state of
+// its folders, and of a folder that is open one list of its messages (package
+// list), which all views share. DESIGN.md tells why.
 package mailbox

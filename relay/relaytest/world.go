@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -196,7 +195,7 @@ func (w *World) Start(path string) {
 	w.logFile = w.disk.PathJoin(c.MailLog.Dir, "mail.jsonl")
 	r, err := relay.New(relay.Options{
 		Config: c, Version: "test", FS: w.disk, Listen: w.host.Listen, Dialer: w.host, DialDNS: w.host.DialDNS,
-		Random: seeded{w.random}, Seed: 1, Roots: w.authority().pool,
+		Random: seeded{w.random}, Seed: 1, Bubble: true, Roots: w.authority().pool,
 		Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OpenSpool: func(c config.Spool, flush func() error, m *metrics.Spool, log *slog.Logger) (relay.Engine, error) {
 			return pebblespool.Open(pebblespool.Options{
@@ -230,28 +229,47 @@ func (w *World) MailLog() (string, error) {
 	return w.read(w.logFile)
 }
 
-// Mailbox gives the messages in an account's Maildir, in the order of their
-// file names.
+// Mailbox gives the messages in an account's INBOX, in the order in which they
+// came. While the relay does not run, its store is opened for the occasion.
 func (w *World) Mailbox(a smtp.Address) ([]string, error) {
-	domain, local, err := mailbox.Dir(a)
+	if w.relay != nil {
+		return inbox(w.relay.Mailboxes(), a)
+	}
+	s, err := mailbox.New(mailbox.Config{Dir: w.boxes}, mailbox.Deps{FS: w.disk, Bubble: true})
 	if err != nil {
 		return nil, err
 	}
-	dir := w.disk.PathJoin(w.boxes, domain, local, "new")
-	names, err := w.disk.List(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	all, err := inbox(s, a)
+	return all, errors.Join(err, s.Close())
+}
+
+func inbox(s *mailbox.Store, a smtp.Address) (all []string, err error) {
+	if u, err := s.Usage(a.String()); err != nil || u.Messages == 0 {
+		return nil, err // Open would make a mailbox
 	}
-	slices.Sort(names)
-	var all []string
-	for _, n := range names {
-		text, err := w.read(w.disk.PathJoin(dir, n))
+	m, err := s.Open(a.String())
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	v, err := m.Select("INBOX", true)
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	for seq := 1; seq <= v.Len(); seq++ {
+		c, err := v.Open(seq)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, text)
+		var b strings.Builder
+		_, err = c.WriteTo(&b)
+		if err = errors.Join(err, c.Close()); err != nil {
+			return nil, err
+		}
+		all = append(all, b.String())
 	}
-	return all, err
+	return all, nil
 }
 
 func (w *World) read(name string) (string, error) {
