@@ -20,6 +20,12 @@ func ParseDate(value string) (t time.Time, ok bool) {
 			break
 		}
 		switch n, digits := number(w); {
+		case digits == 4 && year < 0 && len(w) >= 8 && w[4] == '-': // 2006-01-02, perhaps T15:04:05Z
+			if t, ok := iso(w); ok && strings.IndexByte(w, 'T') > 0 {
+				return t, true
+			} else if ok {
+				year, month, day = t.Year(), int(t.Month()), t.Day()
+			}
 		case strings.Count(w, ":") >= 1 && hour < 0:
 			if h, m, s, ok := clock(w); ok {
 				hour, minute, sec = h, m, s
@@ -30,12 +36,6 @@ func ParseDate(value string) (t time.Time, ok bool) {
 			year = fullYear(n, digits)
 		case (w[0] == '+' || w[0] == '-') && hour >= 0 && !zoned:
 			zone, zoned = offset(w)
-		case digits == 4 && year < 0 && len(w) >= 8 && w[4] == '-': // 2006-01-02, perhaps T15:04:05Z
-			if t, ok := iso(w); ok && strings.IndexByte(w, 'T') > 0 {
-				return t, true
-			} else if ok {
-				year, month, day = t.Year(), int(t.Month()), t.Day()
-			}
 		case digits > 0 && strings.Count(w, "-") == 2: // 02-Jan-2006
 			f := strings.Split(w, "-")
 			y, d := number(f[2])

@@ -253,8 +253,7 @@ func (p *addressParser) angle() (a Address) {
 			}
 		case c == ':' && at && local.empty(): // what came was a route
 			p.i++
-			route, host, at = host, text{}, false
-			route.b = "@" + route.b
+			route, host, at = text{b: "@" + host.String()}, text{}, false
 		case c == '@' && !at:
 			p.i++
 			at = true

@@ -61,8 +61,10 @@ const maxHeld = 1000
 
 func (q *quotedPrintable) step(out, in []byte) []byte {
 	if in == nil {
-		if len(q.held) > 0 && q.held[0] == '=' {
+		if n := len(q.held); n > 0 && q.held[0] == '=' {
 			out = append(out, q.held...)
+		} else if n > 0 && q.held[n-1] == '\r' {
+			out = append(out, '\r')
 		}
 		q.held = q.held[:0]
 		return out

@@ -194,17 +194,21 @@ func text(s string, scratch *[]byte) value {
 	return value{s: string(b[:min(len(b), maxValue)])}
 }
 
-// firstAddress reads the first address of a list that was decoded.
+// firstAddress reads the first member of a list that was decoded: of a group its
+// name, which stands for a mailbox in an envelope.
 func firstAddress(list string) mime.Address {
-	for _, a := range mime.ParseAddresses(list[:min(len(list), 4*maxValue)]) {
-		if !a.GroupStart() && !a.GroupEnd() {
-			if a.Mailbox == mime.NoMailbox {
-				a.Mailbox = ""
-			}
-			return a
-		}
+	all := mime.ParseAddresses(list[:min(len(list), 4*maxValue)])
+	if len(all) == 0 {
+		return mime.Address{}
 	}
-	return mime.Address{}
+	a := all[0]
+	if a.Mailbox == mime.NoMailbox {
+		a.Mailbox = ""
+	}
+	if a.Host == mime.NoHost {
+		a.Host = ""
+	}
+	return a
 }
 
 // display: RFC 5957 section 3.
@@ -213,7 +217,7 @@ func display(list string) string {
 	switch {
 	case a.Name != "":
 		return a.Name
-	case a.Mailbox == "" || a.Host == mime.NoHost:
+	case a.Host == "":
 		return a.Mailbox
 	}
 	return a.Mailbox + "@" + a.Host
