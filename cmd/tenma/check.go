@@ -36,10 +36,10 @@ type checkResult struct {
 // Run is the command.
 func (x *checkCommand) Run(c *console) error {
 	if x.Defaults {
-		_, err := io.WriteString(c.out, config.DefaultText())
+		_, err := io.WriteString(c.Out, config.DefaultText())
 		return err
 	}
-	cfg, warnings, err := x.read()
+	cfg, warnings, err := x.Read()
 	var all config.Errors
 	var one *config.Problem
 	switch {
@@ -51,7 +51,7 @@ func (x *checkCommand) Run(c *console) error {
 		return err
 	}
 	if x.JSON {
-		if err := c.json(checkResult{OK: len(all) == 0, Errors: problems(all), Warnings: problems(warnings)}); err != nil {
+		if err := c.JSON(checkResult{OK: len(all) == 0, Errors: problems(all), Warnings: problems(warnings)}); err != nil {
 			return err
 		}
 	} else {
@@ -65,7 +65,7 @@ func (x *checkCommand) Run(c *console) error {
 		if name == "" {
 			name = "the built-in configuration"
 		}
-		fmt.Fprintf(c.out, "%s is fine: %s, %s listeners, data in %s\n", name, cfg.Hostname, counts(cfg), cfg.DataDir)
+		fmt.Fprintf(c.Out, "%s is fine: %s, %s listeners, data in %s\n", name, cfg.Hostname, counts(cfg), cfg.DataDir)
 	}
 	return nil
 }

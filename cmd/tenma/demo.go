@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tenma/bench/demo"
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/config"
 )
 
@@ -31,7 +32,7 @@ func (*demoCommand) Help() string {
 // Run is the command.
 func (x *demoCommand) Run(ctx context.Context, c *console) (err error) {
 	if x.Rate <= 0 || x.Rate > 10000 {
-		return misuse("--rate must be above 0 and at most 10000")
+		return cli.Misuse("--rate must be above 0 and at most 10000")
 	}
 	dir, err := os.MkdirTemp("", "tenma-demo-")
 	if err != nil {
@@ -54,15 +55,15 @@ func (x *demoCommand) Run(ctx context.Context, c *console) (err error) {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
 	hint := fmt.Sprintf("In another terminal:\n  %s queue list -c %s\n  tail -f %s\n", program(), path, filepath.Join(cfg.MailLog.Dir, "mail.jsonl"))
-	o := demo.Options{Relay: options(cfg, logger(logFile, cfg.Log)), Rate: x.Rate, Out: c.out, For: x.For, Hint: hint}
-	if c.width() > 0 {
-		o.Size = c.size
+	o := demo.Options{Relay: options(cfg, logger(logFile, cfg.Log)), Rate: x.Rate, Out: c.Out, For: x.For, Hint: hint}
+	if c.Width() > 0 {
+		o.Size = c.Size
 	} else {
-		fmt.Fprint(c.out, hint+"\n")
+		fmt.Fprint(c.Out, hint+"\n")
 	}
 	err = demo.Run(ctx, o)
 	if x.Keep {
-		fmt.Fprintf(c.out, "What the relay wrote is in %s.\n", dir)
+		fmt.Fprintf(c.Out, "What the relay wrote is in %s.\n", dir)
 	}
 	return err
 }

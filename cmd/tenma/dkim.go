@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/config"
 	"tenma/relay/policy/dkim"
 	"tenma/relay/wire/smtp"
@@ -57,19 +58,19 @@ func asKey(i dkim.Info, configured bool) dkimKey {
 func (x *dkimNew) Run(c *console) error {
 	d, err := smtp.ParseDomain(x.Domain)
 	if err != nil || d.IsLiteral() {
-		return misuse("%q is not a domain name", clean(x.Domain))
+		return cli.Misuse("%q is not a domain name", cli.Clean(x.Domain))
 	}
 	selector := x.Selector
 	if selector == "" {
 		selector = map[string]string{dkim.RSA: "s", dkim.Ed25519: "e"}[x.Algorithm] + time.Now().Format("2006")
 	}
 	if s, err := smtp.ParseDomain(selector); err != nil || s.IsLiteral() {
-		return misuse("the selector %q is not a name that the DNS can have", clean(selector))
+		return cli.Misuse("the selector %q is not a name that the DNS can have", cli.Clean(selector))
 	}
 	if x.Algorithm == dkim.RSA && !slices.Contains([]int{2048, 3072, 4096}, x.Bits) {
-		return misuse("--bits must be 2048, 3072 or 4096 (RFC 8301)")
+		return cli.Misuse("--bits must be 2048, 3072 or 4096 (RFC 8301)")
 	}
-	cfg, err := x.peek()
+	cfg, err := x.Peek()
 	if err != nil {
 		return err
 	}
@@ -87,9 +88,9 @@ func (x *dkimNew) Run(c *console) error {
 		return fmt.Errorf("the new key cannot be used: %w", info.Err)
 	}
 	if x.JSON {
-		return c.json(asKey(info, false))
+		return c.JSON(asKey(info, false))
 	}
-	fmt.Fprintf(c.out, `Made %s
+	fmt.Fprintf(c.Out, `Made %s
 
 1. Publish this record, and wait until it can be looked up:
 
@@ -112,7 +113,7 @@ func zoneLine(i dkim.Info) string {
 // keys gives the configured keys and then those that lie in the data directory
 // without being configured.
 func (s *settings) keys() (configured, loose []dkim.Info, err error) {
-	cfg, err := s.peek()
+	cfg, err := s.Peek()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -154,10 +155,10 @@ func (x *dkimList) Run(c *console) error {
 		all = append(all, asKey(i, false))
 	}
 	if x.JSON {
-		return c.json(all)
+		return c.JSON(all)
 	}
 	if len(all) == 0 {
-		_, err := fmt.Fprintln(c.out, `No key: mail goes out unsigned. "tenma dkim new DOMAIN" makes one.`)
+		_, err := fmt.Fprintln(c.Out, `No key: mail goes out unsigned. "tenma dkim new DOMAIN" makes one.`)
 		return err
 	}
 	rows := [][]string{{"DOMAIN", "SELECTOR", "KEY", "FILE", "STATE"}}
@@ -177,7 +178,7 @@ func (x *dkimList) Run(c *console) error {
 		}
 		rows = append(rows, []string{k.Domain, k.Selector, kind, k.Key, state})
 	}
-	return c.table(rows)
+	return c.Table(rows)
 }
 
 type dkimDNS struct {
@@ -195,7 +196,7 @@ func (x *dkimDNS) Run(c *console) error {
 	var want smtp.Domain
 	if x.Domain != "" {
 		if want, err = smtp.ParseDomain(x.Domain); err != nil {
-			return misuse("%q is not a domain name", clean(x.Domain))
+			return cli.Misuse("%q is not a domain name", cli.Clean(x.Domain))
 		}
 	}
 	shown := []dkimKey{}
@@ -209,11 +210,11 @@ func (x *dkimDNS) Run(c *console) error {
 		}
 		shown = append(shown, asKey(i, n < len(configured)))
 		if !x.JSON {
-			fmt.Fprintln(c.out, zoneLine(i))
+			fmt.Fprintln(c.Out, zoneLine(i))
 		}
 	}
 	if x.JSON {
-		return c.json(shown)
+		return c.JSON(shown)
 	}
 	if len(shown) == 0 {
 		return errors.New(`there is no such key; "tenma dkim new DOMAIN" makes one`)

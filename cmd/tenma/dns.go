@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/admin/setup"
 	"tenma/relay/config"
 	"tenma/relay/policy/dkim"
@@ -44,9 +45,9 @@ type dnsAnswer struct {
 func (x *dnsRecords) Run(c *console) error {
 	d, err := smtp.ParseDomain(x.Domain)
 	if err != nil || d.IsLiteral() {
-		return misuse("%q is not a domain name", clean(x.Domain))
+		return cli.Misuse("%q is not a domain name", cli.Clean(x.Domain))
 	}
-	cfg, err := x.peek()
+	cfg, err := x.Peek()
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (x *dnsRecords) Run(c *console) error {
 	}
 	switch {
 	case x.JSON:
-		return c.json(answer)
+		return c.JSON(answer)
 	case x.Zone:
 		return answer.zone(c)
 	}
@@ -71,11 +72,11 @@ func (x *dnsRecords) Run(c *console) error {
 	for _, r := range answer.Records {
 		rows = append(rows, []string{r.Name, r.Type, r.Value, r.For})
 	}
-	if err := c.table(rows); err != nil {
+	if err := c.Table(rows); err != nil {
 		return err
 	}
 	for _, a := range answer.Advice {
-		fmt.Fprintf(c.out, "\n%s\n", a)
+		fmt.Fprintf(c.Out, "\n%s\n", a)
 	}
 	return nil
 }
@@ -96,12 +97,12 @@ func (a *dnsAnswer) zone(c *console) error {
 		if r.Type == "TXT" {
 			value = "( " + dkim.Quote(value) + " )"
 		}
-		if _, err := fmt.Fprintf(c.out, "%s IN %s %s\n", r.Name, r.Type, value); err != nil {
+		if _, err := fmt.Fprintf(c.Out, "%s IN %s %s\n", r.Name, r.Type, value); err != nil {
 			return err
 		}
 	}
 	for _, text := range a.Advice {
-		fmt.Fprintln(c.out, ";", text)
+		fmt.Fprintln(c.Out, ";", text)
 	}
 	return nil
 }

@@ -10,11 +10,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"tenma/cmd/tenma/cli"
+	"tenma/cmd/tenma/cli/user"
 )
 
 // commands is the command line. Each command stands in a file of its own.
@@ -23,7 +25,7 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Run the relay against an internet in a box, with mail flowing."`
 	Check   checkCommand   `cmd:"" help:"Validate a configuration: every error with its place, and what is unwise."`
 	Queue   queueCommand   `cmd:"" help:"Look into the queue of a running relay, and change it."`
-	User    userCommand    `cmd:"" help:"Accounts for submission and mailboxes."`
+	User    user.Command   `cmd:"" help:"Accounts for submission and mailboxes."`
 	DKIM    dkimCommand    `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
 	DNS     dnsCommand     `cmd:"" name:"dns" help:"DNS records of a domain."`
 	Version versionCommand `cmd:"" help:"Show the version."`
@@ -35,7 +37,7 @@ const description = `A high-throughput outbound mail relay in one binary.
 With no configuration, "tenma serve" runs a safe relay on loopback and prints how to send a first message.`
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], &console{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+	os.Exit(run(context.Background(), os.Args[1:], &console{cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}}))
 }
 
 // run is the whole program without its surroundings. It returns the exit code.
@@ -52,14 +54,14 @@ func run(ctx context.Context, args []string, c *console) int {
 	parser, err := kong.New(&commands{},
 		kong.Name("tenma"),
 		kong.Description(description),
-		kong.Writers(c.out, c.err),
+		kong.Writers(c.Out, c.Err),
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(c),
+		kong.Bind(c, &c.Console),
 	)
 	if err != nil { // a mistake in the tags of the commands
-		fmt.Fprintln(c.err, "tenma:", err)
+		fmt.Fprintln(c.Err, "tenma:", err)
 		return 1
 	}
 	k, err := parser.Parse(args)
@@ -70,17 +72,17 @@ func run(ctx context.Context, args []string, c *console) int {
 		return c.misused(err)
 	}
 	err = k.Run(parser)
-	var usage *usageError
+	var usage *cli.UsageError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		fmt.Fprintf(c.err, "tenma %s: %s; see \"tenma %s --help\"\n", name(k.Command()), usage.text, name(k.Command()))
+		fmt.Fprintf(c.Err, "tenma %s: %s; see \"tenma %s --help\"\n", name(k.Command()), usage.Text, name(k.Command()))
 		return 2
 	case errors.Is(err, errTold):
 		return 1
 	}
-	fmt.Fprintf(c.err, "tenma %s: %s\n", name(k.Command()), oneLine(err.Error()))
+	fmt.Fprintf(c.Err, "tenma %s: %s\n", name(k.Command()), oneLine(err.Error()))
 	return 1
 }
 
@@ -92,7 +94,7 @@ func (c *console) misused(err error) int {
 		command = name(pe.Context.Command())
 	}
 	full := strings.TrimSpace("tenma " + command)
-	fmt.Fprintf(c.err, "%s: %s; see \"%s --help\"\n", full, oneLine(err.Error()), full)
+	fmt.Fprintf(c.Err, "%s: %s; see \"%s --help\"\n", full, oneLine(err.Error()), full)
 	return 2
 }
 
@@ -103,20 +105,13 @@ func name(command string) string {
 	return command
 }
 
-// usageError is a command line that can be read but makes no sense.
-type usageError struct{ text string }
-
-func (e *usageError) Error() string { return e.text }
-
-func misuse(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
-
 // errTold says that the command failed and has said all about it.
 var errTold = errors.New("failed")
 
 func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
 
-// console is what a command talks through.
-type console struct {
-	in       io.Reader
-	out, err io.Writer
-}
+// settings is the flag of all commands that need a configuration.
+type settings struct{ cli.Settings }
+
+// console is what the commands of this package talk through.
+type console struct{ cli.Console }

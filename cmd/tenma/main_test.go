@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/admin"
 	"tenma/relay/mail"
 	"tenma/relay/queue"
@@ -134,7 +135,7 @@ func (q *fakeQueue) Show(_ context.Context, id spool.ID) (queue.Message, error) 
 
 // What is printed of strangers' text cannot steer a terminal.
 func TestClean(t *testing.T) {
-	if got := clean("a\x1b[31mb\nc\x07\u009bd\u202ee\xffé伝"); got != "a?[31mb c??d?e?é伝" {
+	if got := cli.Clean("a\x1b[31mb\nc\x07\u009bd\u202ee\xffé伝"); got != "a?[31mb c??d?e?é伝" {
 		t.Errorf("%q", got)
 	}
 }
@@ -156,7 +157,7 @@ func TestPasswordLine(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, err := (&console{}).password(path)
+		got, err := (&cli.Console{}).Password(path)
 		if got != want || (err != nil) != (want == "") {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}

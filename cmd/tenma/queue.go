@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/admin"
 	"tenma/relay/config"
 	"tenma/spool"
@@ -39,14 +40,14 @@ func (f *filters) selection() (admin.Selection, error) {
 	for _, text := range f.IDs {
 		id, err := spool.ParseID(text)
 		if err != nil {
-			return s, misuse("%q is not a message id, which has 26 letters and digits", clean(text))
+			return s, cli.Misuse("%q is not a message id, which has 26 letters and digits", cli.Clean(text))
 		}
 		s.IDs = append(s.IDs, id.String())
 	}
 	if f.OlderThan != "" {
 		d, err := config.ParseDuration(f.OlderThan)
 		if err != nil || d <= 0 {
-			return s, misuse(`--older-than %q is not a time; write 90m, 12h or 3d`, clean(f.OlderThan))
+			return s, cli.Misuse(`--older-than %q is not a time; write 90m, 12h or 3d`, cli.Clean(f.OlderThan))
 		}
 		s.OlderThan = d.String()
 	}
@@ -65,7 +66,7 @@ type queueSummary struct {
 // Run is the command.
 func (x *queueSummary) Run(ctx context.Context, c *console) error {
 	if x.Limit < 0 {
-		return misuse("--limit is negative")
+		return cli.Misuse("--limit is negative")
 	}
 	cl, err := x.client()
 	if err != nil {
@@ -76,7 +77,7 @@ func (x *queueSummary) Run(ctx context.Context, c *console) error {
 		return x.explain(cl, err)
 	}
 	if x.JSON {
-		return c.json(s)
+		return c.JSON(s)
 	}
 	all := len(s.Lanes)
 	if x.Limit > 0 && all > x.Limit {
@@ -86,7 +87,7 @@ func (x *queueSummary) Run(ctx context.Context, c *console) error {
 		return err
 	}
 	if n := all - len(s.Lanes); n > 0 {
-		fmt.Fprintf(c.err, "%s more; --limit 0 shows all.\n", count(n, "lane"))
+		fmt.Fprintf(c.Err, "%s more; --limit 0 shows all.\n", cli.Count(n, "lane"))
 	}
 	return nil
 }
@@ -104,7 +105,7 @@ func (x *queueList) Run(ctx context.Context, c *console) error {
 		return err
 	}
 	if x.Limit < 0 {
-		return misuse("--limit is negative")
+		return cli.Misuse("--limit is negative")
 	}
 	cl, err := x.client()
 	if err != nil {
@@ -126,13 +127,13 @@ func (x *queueList) Run(ctx context.Context, c *console) error {
 		after, more = p.Next, p.Next != ""
 	}
 	if x.JSON {
-		return c.json(all)
+		return c.JSON(all)
 	}
 	if err := c.messages(all); err != nil {
 		return err
 	}
 	if more {
-		fmt.Fprintf(c.err, "There may be more: these are the oldest %d. Give a filter, or --limit 0 for all.\n", len(all))
+		fmt.Fprintf(c.Err, "There may be more: these are the oldest %d. Give a filter, or --limit 0 for all.\n", len(all))
 	}
 	return nil
 }
@@ -166,7 +167,7 @@ func (x *queueShow) Run(ctx context.Context, c *console) error {
 		}
 	}
 	if x.JSON {
-		if err := c.json(found); err != nil {
+		if err := c.JSON(found); err != nil {
 			return err
 		}
 	} else if err := c.inFull(found); err != nil {
@@ -192,9 +193,9 @@ type touched struct {
 func (x *verb) act(ctx context.Context, c *console, name, done string) error {
 	switch {
 	case x.empty() && !x.All:
-		return misuse("say which messages: ids, filters, or --all")
+		return cli.Misuse("say which messages: ids, filters, or --all")
 	case !x.empty() && x.All:
-		return misuse("--all and a filter contradict each other")
+		return cli.Misuse("--all and a filter contradict each other")
 	}
 	sel, err := x.selection()
 	if err != nil {
@@ -210,9 +211,9 @@ func (x *verb) act(ctx context.Context, c *console, name, done string) error {
 		return x.explain(cl, err)
 	}
 	if x.JSON {
-		err = c.json(touched{n})
+		err = c.JSON(touched{n})
 	} else {
-		_, err = fmt.Fprintf(c.out, "%s %s\n", count(n, "message"), done)
+		_, err = fmt.Fprintf(c.Out, "%s %s\n", cli.Count(n, "message"), done)
 	}
 	if err != nil {
 		return err
@@ -221,16 +222,9 @@ func (x *verb) act(ctx context.Context, c *console, name, done string) error {
 		return errors.New("nothing with these ids and filters is in the queue; delivered, returned or deleted already? The mail log knows")
 	}
 	if want := len(slices.Compact(slices.Sorted(slices.Values(sel.IDs)))); n < want {
-		return fmt.Errorf("only %d of %s were found; \"tenma queue show ID\" tells which", n, count(want, "message"))
+		return fmt.Errorf("only %d of %s were found; \"tenma queue show ID\" tells which", n, cli.Count(want, "message"))
 	}
 	return nil
-}
-
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 type queueRetry struct{ verb }

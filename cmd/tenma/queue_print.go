@@ -5,29 +5,30 @@ import (
 	"strings"
 	"time"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/admin"
 )
 
 // summary prints the queue at a glance.
 func (c *console) summary(s admin.Summary) error {
 	if s.Rebuilding {
-		fmt.Fprintln(c.out, "The relay has just started and still reads its spool; the numbers are rising.")
+		fmt.Fprintln(c.Out, "The relay has just started and still reads its spool; the numbers are rising.")
 	}
-	fmt.Fprintf(c.out, "%s: %d being delivered, %d ready, %d deferred, %d parked\n", count(int(s.Messages), "message"), s.Running, s.Ready, s.Deferred, s.Parked)
+	fmt.Fprintf(c.Out, "%s: %d being delivered, %d ready, %d deferred, %d parked\n", cli.Count(int(s.Messages), "message"), s.Running, s.Ready, s.Deferred, s.Parked)
 	if len(s.Lanes) == 0 {
 		return nil
 	}
-	fmt.Fprintln(c.out)
+	fmt.Fprintln(c.Out)
 	rows := [][]string{{"LANE", "RUNNING", "READY", "DEFERRED", "OLDEST", "LAST REPLY"}}
 	for _, l := range s.Lanes {
-		rows = append(rows, []string{l.Lane, fmt.Sprint(l.Running), fmt.Sprint(l.Ready), fmt.Sprint(l.Deferred), since(l.Oldest), cut(l.LastReply, c.rest(70))})
+		rows = append(rows, []string{l.Lane, fmt.Sprint(l.Running), fmt.Sprint(l.Ready), fmt.Sprint(l.Deferred), since(l.Oldest), cli.Cut(l.LastReply, c.rest(70))})
 	}
-	return c.table(rows)
+	return c.Table(rows)
 }
 
 // rest is what a line has left beside columns of that width; 0: no limit.
 func (c *console) rest(columns int) int {
-	if w := c.width(); w > 0 {
+	if w := c.Width(); w > 0 {
 		return max(20, w-columns)
 	}
 	return 0
@@ -36,15 +37,15 @@ func (c *console) rest(columns int) int {
 // messages prints one line a message.
 func (c *console) messages(all []admin.Message) error {
 	if len(all) == 0 {
-		_, err := fmt.Fprintln(c.out, "No message.")
+		_, err := fmt.Fprintln(c.Out, "No message.")
 		return err
 	}
 	rows := [][]string{{"ID", "AGE", "SIZE", "SENDER", "RECIPIENT", "STATE", "LAST REPLY"}}
 	for _, m := range all {
 		state, reply := standing(m)
-		rows = append(rows, []string{m.ID, since(&m.Received), octets(m.Size), angle(m.Sender), recipients(m), state, cut(reply, c.rest(120))})
+		rows = append(rows, []string{m.ID, since(&m.Received), octets(m.Size), angle(m.Sender), recipients(m), state, cli.Cut(reply, c.rest(120))})
 	}
-	return c.table(rows)
+	return c.Table(rows)
 }
 
 // recipients names the first that is not finished, and how many more there are.
@@ -81,7 +82,7 @@ func standing(m admin.Message) (state, reply string) {
 	case due == nil:
 		state = "ready"
 	default:
-		state = fmt.Sprintf("%s, next %s", count(attempts, "attempt"), until(due))
+		state = fmt.Sprintf("%s, next %s", cli.Count(attempts, "attempt"), until(due))
 	}
 	return state, reply
 }
@@ -90,7 +91,7 @@ func standing(m admin.Message) (state, reply string) {
 func (c *console) inFull(all []admin.Message) error {
 	for i, m := range all {
 		if i > 0 {
-			fmt.Fprintln(c.out)
+			fmt.Fprintln(c.Out)
 		}
 		rows := [][]string{{"id", m.ID}, {"sender", angle(m.Sender)}, {"received", m.Received.Local().Format(time.RFC3339) + " (" + since(&m.Received) + " ago)"}}
 		add := func(name, value string) {
@@ -114,7 +115,7 @@ func (c *console) inFull(all []admin.Message) error {
 		add("message-id", m.MessageID)
 		add("lanes", strings.Join(m.Lanes, ", "))
 		for _, r := range m.Recipients {
-			text := fmt.Sprintf("%s: %s after %s", r.Address, r.Fate, count(r.Attempts, "attempt"))
+			text := fmt.Sprintf("%s: %s after %s", r.Address, r.Fate, cli.Count(r.Attempts, "attempt"))
 			if r.Due != nil && r.Fate == "deferred" {
 				text += ", next " + until(r.Due)
 			}
@@ -127,7 +128,7 @@ func (c *console) inFull(all []admin.Message) error {
 			}
 			add("recipient", text)
 		}
-		if err := c.table(rows); err != nil {
+		if err := c.Table(rows); err != nil {
 			return err
 		}
 	}

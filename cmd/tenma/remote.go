@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/admin"
 	"tenma/relay/config"
 )
@@ -28,12 +29,12 @@ type remote struct {
 // client finds the relay.
 func (r *remote) client() (*admin.Client, error) {
 	if r.URL != "" && !strings.HasPrefix(r.URL, "http://") && !strings.HasPrefix(r.URL, "https://") {
-		return nil, misuse("--url begins with http:// or https://, such as http://127.0.0.1:2580")
+		return nil, cli.Misuse("--url begins with http:// or https://, such as http://127.0.0.1:2580")
 	}
 	c := &admin.Client{URL: r.URL, HTTP: &http.Client{Timeout: 10 * time.Minute}}
 	r.tokenPath = r.TokenFile
 	if r.URL == "" || r.TokenFile == "" {
-		cfg, err := r.peek()
+		cfg, err := r.Peek()
 		if err != nil {
 			return nil, err
 		}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay"
 	"tenma/relay/config"
 	"tenma/relay/ingress"
@@ -34,11 +35,11 @@ var errNow = errors.New("stopped at once; a delivery under way may be repeated a
 
 // Run is the command.
 func (x *serveCommand) Run(ctx context.Context, c *console) error {
-	cfg, warnings, err := x.read()
+	cfg, warnings, err := x.Read()
 	if err != nil {
 		return c.refused(err, warnings)
 	}
-	log := logger(c.err, cfg.Log)
+	log := logger(c.Err, cfg.Log)
 	for _, w := range warnings {
 		log.Warn("configuration: "+w.Text, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
 	}
@@ -49,7 +50,7 @@ func (x *serveCommand) Run(ctx context.Context, c *console) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	greet(c.out, cfg, r.Addrs())
+	greet(c.Out, cfg, r.Addrs())
 	return x.serve(ctx, r, log, signals)
 }
 
@@ -90,7 +91,7 @@ func (x *serveCommand) serve(ctx context.Context, r process, log *slog.Logger, s
 
 // reload takes the configuration anew, or says why not.
 func (x *serveCommand) reload(r process, log *slog.Logger) {
-	cfg, warnings, err := x.read()
+	cfg, warnings, err := x.Read()
 	for _, w := range warnings {
 		log.Warn("configuration: "+w.Text, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
 	}
@@ -117,10 +118,10 @@ func (c *console) refused(err error, warnings []config.Warning) error {
 		return err
 	}
 	for _, p := range all {
-		fmt.Fprintln(c.err, clean(p.Error()))
+		fmt.Fprintln(c.Err, cli.Clean(p.Error()))
 	}
 	for _, p := range warnings {
-		fmt.Fprintln(c.err, "warning:", clean(p.Error()))
+		fmt.Fprintln(c.Err, "warning:", cli.Clean(p.Error()))
 	}
 	return errTold
 }

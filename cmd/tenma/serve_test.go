@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"testing"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay"
 	"tenma/relay/config"
 )
@@ -84,7 +85,7 @@ route = [{ domain = "*", to = "smtp://` + to + `" }]
 	logged, stderr := io.Pipe()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(context.Background(), []string{"serve", "-c", path}, &console{in: strings.NewReader(""), out: stdout, err: stderr})
+		code <- run(context.Background(), []string{"serve", "-c", path}, &console{cli.Console{In: strings.NewReader(""), Out: stdout, Err: stderr}})
 		stdout.Close()
 		stderr.Close()
 	}()
@@ -236,7 +237,7 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told bytes.Buffer
-	if c := run(context.Background(), []string{"serve", "-c", path}, &console{out: io.Discard, err: &told}); c != 1 || !strings.Contains(told.String(), taken) || !strings.Contains(told.String(), "stop what listens there") {
+	if c := run(context.Background(), []string{"serve", "-c", path}, &console{cli.Console{Out: io.Discard, Err: &told}}); c != 1 || !strings.Contains(told.String(), taken) || !strings.Contains(told.String(), "stop what listens there") {
 		t.Errorf("exit code %d: %s", c, told.String())
 	}
 }

@@ -21,9 +21,9 @@ func (x *versionCommand) Run(c *console) error {
 		Platform string `json:"platform"`
 	}{version(), revision(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 	if x.JSON {
-		return c.json(v)
+		return c.JSON(v)
 	}
-	_, err := fmt.Fprintf(c.out, "tenma %s, %s, %s\n", build(), v.Go, v.Platform)
+	_, err := fmt.Fprintf(c.Out, "tenma %s, %s, %s\n", build(), v.Go, v.Platform)
 	return err
 }
 

@@ -1,4 +1,4 @@
-package main
+package user
 
 import (
 	"errors"
@@ -6,10 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/policy/auth"
 )
 
-type userAppPassword struct {
+type appPasswordCommand struct {
 	Add    appPasswordAdd    `cmd:"" help:"Make a password for one device or program, and show it this once."`
 	List   appPasswordList   `cmd:"" help:"List the app passwords of an account."`
 	Delete appPasswordDelete `cmd:"" help:"End an app password."`
@@ -28,7 +29,7 @@ Hyphens, spaces and case do not matter when it is typed.`
 }
 
 // Run is the command.
-func (x *appPasswordAdd) Run(c *console) error {
+func (x *appPasswordAdd) Run(c *cli.Console) error {
 	a, d, _, err := x.open()
 	if err != nil {
 		return err
@@ -40,8 +41,8 @@ func (x *appPasswordAdd) Run(c *console) error {
 	case err != nil:
 		return told(err)
 	}
-	fmt.Fprintf(c.err, "App password %s of %s for %s; it is not shown again:\n", x.Name, a, protocols(x.Only))
-	_, err = fmt.Fprintln(c.out, password)
+	fmt.Fprintf(c.Err, "App password %s of %s for %s; it is not shown again:\n", x.Name, a, protocols(x.Only))
+	_, err = fmt.Fprintln(c.Out, password)
 	return err
 }
 
@@ -69,7 +70,7 @@ func appOf(a auth.AppPassword) appInList {
 }
 
 // Run is the command.
-func (x *appPasswordList) Run(c *console) error {
+func (x *appPasswordList) Run(c *cli.Console) error {
 	a, d, _, err := x.open()
 	if err != nil {
 		return err
@@ -83,17 +84,17 @@ func (x *appPasswordList) Run(c *console) error {
 		all = append(all, appOf(app))
 	}
 	if x.JSON {
-		return c.json(all)
+		return c.JSON(all)
 	}
 	if len(all) == 0 {
-		_, err := fmt.Fprintf(c.out, "%s has no app password. \"tenma user app-password add %s phone\" makes one.\n", a, a)
+		_, err := fmt.Fprintf(c.Out, "%s has no app password. \"tenma user app-password add %s phone\" makes one.\n", a, a)
 		return err
 	}
 	rows := [][]string{{"NAME", "FOR", "CREATED", "LAST LOGIN"}}
 	for _, app := range all {
 		rows = append(rows, []string{app.Name, protocols(app.Only), app.Created.Local().Format(time.DateTime), app.Last.when()})
 	}
-	return c.table(rows)
+	return c.Table(rows)
 }
 
 type appPasswordDelete struct {
@@ -102,7 +103,7 @@ type appPasswordDelete struct {
 }
 
 // Run is the command.
-func (x *appPasswordDelete) Run(c *console) error {
+func (x *appPasswordDelete) Run(c *cli.Console) error {
 	a, d, _, err := x.open()
 	if err != nil {
 		return err
@@ -110,6 +111,6 @@ func (x *appPasswordDelete) Run(c *console) error {
 	if err := d.DeleteAppPassword(a, x.Name); err != nil {
 		return told(err)
 	}
-	_, err = fmt.Fprintf(c.out, "app password %s of %s deleted; who is logged in with it stays so until the connection ends\n", x.Name, a)
+	_, err = fmt.Fprintf(c.Out, "app password %s of %s deleted; who is logged in with it stays so until the connection ends\n", x.Name, a)
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package user
 
 import (
 	"fmt"
@@ -7,11 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/policy/auth"
 )
 
-type userList struct {
-	settings
+type listCommand struct {
+	base
 	JSON bool `name:"json" help:"Print as JSON."`
 }
 
@@ -40,7 +41,7 @@ type userLogin struct {
 }
 
 // Run is the command.
-func (x *userList) Run(c *console) error {
+func (x *listCommand) Run(c *cli.Console) error {
 	d, cfg, err := x.directory()
 	if err != nil {
 		return err
@@ -54,17 +55,17 @@ func (x *userList) Run(c *console) error {
 		all = append(all, inList(a, slices.Contains(cfg.Auth.Domains, a.Address.Domain)))
 	}
 	if x.JSON {
-		return c.json(all)
+		return c.JSON(all)
 	}
 	if len(all) == 0 {
-		_, err := fmt.Fprintln(c.out, `No account. "tenma user add ADDRESS" makes one.`)
+		_, err := fmt.Fprintln(c.Out, `No account. "tenma user add ADDRESS" makes one.`)
 		return err
 	}
 	rows := [][]string{{"ADDRESS", "MAILBOX", "QUOTA", "LAST LOGIN", "APPS", "FORWARD", "CREATED", "PASSWORD CHANGED"}}
 	for _, a := range all {
 		rows = append(rows, a.row())
 	}
-	return c.table(rows)
+	return c.Table(rows)
 }
 
 func inList(a auth.Account, mailbox bool) userAccount {
@@ -118,7 +119,7 @@ func (u *userAccount) row() []string {
 		changed = "external"
 	}
 	return []string{
-		u.Address, mailbox, quota, u.Last.when(), strconv.Itoa(len(u.Apps)), cut(forward, 60),
+		u.Address, mailbox, quota, u.Last.when(), strconv.Itoa(len(u.Apps)), cli.Cut(forward, 60),
 		u.Created.Local().Format(time.DateTime), changed,
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package user
 
 import (
 	"cmp"
@@ -9,19 +9,20 @@ import (
 	"strings"
 	"time"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/config"
 	"tenma/relay/mail"
 	"tenma/relay/policy/auth"
 	"tenma/relay/wire/smtp"
 )
 
-type userQuota struct {
+type quotaCommand struct {
 	person
 	Size string `arg:"" optional:"" help:"Such as 1GiB; none; default for what the configuration says. Without it: show."`
 }
 
 // Run is the command.
-func (x *userQuota) Run(c *console) error {
+func (x *quotaCommand) Run(c *cli.Console) error {
 	quota, err := parseQuota(x.Size)
 	if err != nil {
 		return err
@@ -30,12 +31,12 @@ func (x *userQuota) Run(c *console) error {
 	if x.Size != "" {
 		edit = func(s *mail.Settings) error { s.Quota = quota; return nil }
 	}
-	return x.change(c, edit, func(c *console, a auth.Account, cfg *config.Config) error {
+	return x.change(c, edit, func(c *cli.Console, a auth.Account, cfg *config.Config) error {
 		text := quotaText(a.Settings.Quota)
 		if a.Settings.Quota == 0 {
 			text += ", which is " + quotaText(cmp.Or(cfg.Mailbox.Quota, -1))
 		}
-		_, err := fmt.Fprintf(c.out, "%s: quota %s\n", a.Address, text)
+		_, err := fmt.Fprintf(c.Out, "%s: quota %s\n", a.Address, text)
 		return err
 	})
 }
@@ -52,9 +53,9 @@ func parseQuota(text string) (int64, error) {
 	const least = 1 << 20
 	switch {
 	case err != nil:
-		return 0, misuse("quota %q is neither a size such as 500MiB or 1GiB, nor none, nor default", clean(text))
+		return 0, cli.Misuse("quota %q is neither a size such as 500MiB or 1GiB, nor none, nor default", cli.Clean(text))
 	case n < least:
-		return 0, misuse("a quota of %q holds no mail; the least is 1MiB", clean(text))
+		return 0, cli.Misuse("a quota of %q holds no mail; the least is 1MiB", cli.Clean(text))
 	}
 	return n, nil
 }
@@ -78,7 +79,7 @@ func quotaText(n int64) string {
 	return fmt.Sprint(n)
 }
 
-type userForward struct {
+type forwardCommand struct {
 	person
 	To   []string `placeholder:"ADDRESS" help:"Where mail goes, in place of the addresses before; more than one with commas."`
 	Keep bool     `help:"With --to: keep a copy in the mailbox."`
@@ -86,13 +87,13 @@ type userForward struct {
 }
 
 // Run is the command.
-func (x *userForward) Run(c *console) error {
+func (x *forwardCommand) Run(c *cli.Console) error {
 	var edit func(*mail.Settings) error
 	switch {
 	case x.Off && (x.Keep || len(x.To) > 0):
-		return misuse("--off stands alone")
+		return cli.Misuse("--off stands alone")
 	case x.Keep && len(x.To) == 0:
-		return misuse("--keep goes with --to")
+		return cli.Misuse("--keep goes with --to")
 	case x.Off:
 		edit = func(s *mail.Settings) error { s.Forward, s.Keep = nil, false; return nil }
 	case len(x.To) > 0:
@@ -102,10 +103,10 @@ func (x *userForward) Run(c *console) error {
 		}
 		edit = func(s *mail.Settings) error { s.Forward, s.Keep = to, x.Keep; return nil }
 	}
-	return x.change(c, edit, func(c *console, a auth.Account, _ *config.Config) error {
+	return x.change(c, edit, func(c *cli.Console, a auth.Account, _ *config.Config) error {
 		s := a.Settings
 		if len(s.Forward) == 0 {
-			_, err := fmt.Fprintf(c.out, "%s: mail is not forwarded\n", a.Address)
+			_, err := fmt.Fprintf(c.Out, "%s: mail is not forwarded\n", a.Address)
 			return err
 		}
 		list := ""
@@ -116,7 +117,7 @@ func (x *userForward) Run(c *console) error {
 			list += to.String()
 		}
 		keep := map[bool]string{true: "and is kept in the mailbox", false: "and not into the mailbox"}[s.Keep]
-		_, err := fmt.Fprintf(c.out, "%s: mail goes to %s, %s\n", a.Address, list, keep)
+		_, err := fmt.Fprintf(c.Out, "%s: mail goes to %s, %s\n", a.Address, list, keep)
 		return err
 	})
 }
@@ -126,14 +127,14 @@ func addresses(list []string) ([]smtp.Address, error) {
 	for _, text := range list {
 		a, err := smtp.ParseMailbox(strings.TrimSpace(text))
 		if err != nil {
-			return nil, misuse("%q is not an address", clean(text))
+			return nil, cli.Misuse("%q is not an address", cli.Clean(text))
 		}
 		all = append(all, a)
 	}
 	return all, nil
 }
 
-type userVacation struct {
+type vacationCommand struct {
 	person
 	TextFile string `placeholder:"FILE" help:"Plain text of the reply, in UTF-8; - for the standard input."`
 	Subject  string `placeholder:"TEXT" help:"Its subject. Without it: \"Automatic reply: \" and the subject of what it answers."`
@@ -143,20 +144,20 @@ type userVacation struct {
 }
 
 // Help is the long text.
-func (*userVacation) Help() string {
+func (*vacationCommand) Help() string {
 	return `Each sender hears the reply once in some days, and never mailing lists and programs (RFC 3834). Without a flag: show it.`
 }
 
 // Run is the command.
-func (x *userVacation) Run(c *console) error {
+func (x *vacationCommand) Run(c *cli.Console) error {
 	var edit func(*mail.Settings) error
 	switch given := x.TextFile != "" || x.Subject != "" || x.From != "" || x.Until != ""; {
 	case x.Off && given:
-		return misuse("--off stands alone")
+		return cli.Misuse("--off stands alone")
 	case x.Off:
 		edit = func(s *mail.Settings) error { s.Vacation = nil; return nil }
 	case given && x.TextFile == "":
-		return misuse("the reply needs its text: --text-file FILE")
+		return cli.Misuse("the reply needs its text: --text-file FILE")
 	case given:
 		v, err := x.reply(c)
 		if err != nil {
@@ -168,7 +169,7 @@ func (x *userVacation) Run(c *console) error {
 }
 
 // reply puts the automatic reply together.
-func (x *userVacation) reply(c *console) (*mail.Vacation, error) {
+func (x *vacationCommand) reply(c *cli.Console) (*mail.Vacation, error) {
 	v := &mail.Vacation{Subject: x.Subject}
 	var err error
 	if v.From, err = parseDay(x.From, false); err != nil {
@@ -177,7 +178,7 @@ func (x *userVacation) reply(c *console) (*mail.Vacation, error) {
 	if v.Until, err = parseDay(x.Until, true); err != nil {
 		return nil, err
 	}
-	in := c.in
+	in := c.In
 	if x.TextFile != "-" {
 		f, err := os.Open(x.TextFile)
 		if err != nil {
@@ -196,10 +197,10 @@ func (x *userVacation) reply(c *console) (*mail.Vacation, error) {
 }
 
 // showVacation prints an automatic reply.
-func showVacation(c *console, a auth.Account, _ *config.Config) error {
+func showVacation(c *cli.Console, a auth.Account, _ *config.Config) error {
 	v := a.Settings.Vacation
 	if v == nil {
-		_, err := fmt.Fprintf(c.out, "%s: no automatic reply\n", a.Address)
+		_, err := fmt.Fprintf(c.Out, "%s: no automatic reply\n", a.Address)
 		return err
 	}
 	span := ""
@@ -210,11 +211,11 @@ func showVacation(c *console, a auth.Account, _ *config.Config) error {
 		span += " until " + v.Until.Local().Format(time.DateTime)
 	}
 	subject := cmp.Or(v.Subject, "Automatic reply: ...")
-	if _, err := fmt.Fprintf(c.out, "%s: automatic reply%s\nSubject: %s\n\n", a.Address, span, clean(subject)); err != nil {
+	if _, err := fmt.Fprintf(c.Out, "%s: automatic reply%s\nSubject: %s\n\n", a.Address, span, cli.Clean(subject)); err != nil {
 		return err
 	}
 	for line := range strings.Lines(v.Text) {
-		if _, err := fmt.Fprintln(c.out, clean(strings.TrimSuffix(line, "\n"))); err != nil {
+		if _, err := fmt.Fprintln(c.Out, cli.Clean(strings.TrimSuffix(line, "\n"))); err != nil {
 			return err
 		}
 	}
@@ -238,12 +239,12 @@ func parseDay(text string, end bool) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, misuse("%q is not a date such as 2026-12-24, nor a time such as \"2026-12-24 17:00\"", clean(text))
+	return time.Time{}, cli.Misuse("%q is not a date such as 2026-12-24, nor a time such as \"2026-12-24 17:00\"", cli.Clean(text))
 }
 
 func sane(t time.Time) bool { return t.Year() >= 2000 && t.Year() < 2200 }
 
-type userRetention struct {
+type retentionCommand struct {
 	person
 	Trash string `placeholder:"TIME" help:"What is in the trash, such as 30d; forever; default."`
 	Junk  string `placeholder:"TIME" help:"What is in the junk folder."`
@@ -251,7 +252,7 @@ type userRetention struct {
 }
 
 // Run is the command.
-func (x *userRetention) Run(c *console) error {
+func (x *retentionCommand) Run(c *cli.Console) error {
 	var set []func(*mail.Settings)
 	for _, f := range []struct {
 		name, text string
@@ -266,7 +267,7 @@ func (x *userRetention) Run(c *console) error {
 		}
 		days, err := parseDays(f.text)
 		if err != nil {
-			return misuse("--%s: %v", f.name, err)
+			return cli.Misuse("--%s: %v", f.name, err)
 		}
 		set = append(set, func(s *mail.Settings) { *f.into(s) = days })
 	}
@@ -279,9 +280,9 @@ func (x *userRetention) Run(c *console) error {
 			return nil
 		}
 	}
-	return x.change(c, edit, func(c *console, a auth.Account, cfg *config.Config) error {
+	return x.change(c, edit, func(c *cli.Console, a auth.Account, cfg *config.Config) error {
 		s, m := a.Settings, cfg.Mailbox
-		_, err := fmt.Fprintf(c.out, "%s: trash is kept %s, junk %s, mail fetched by POP3 %s\n", a.Address,
+		_, err := fmt.Fprintf(c.Out, "%s: trash is kept %s, junk %s, mail fetched by POP3 %s\n", a.Address,
 			daysText(s.TrashDays, m.TrashDays), daysText(s.JunkDays, m.JunkDays), daysText(s.POP3Days, m.POP3Days))
 		return err
 	})
@@ -299,9 +300,9 @@ func parseDays(text string) (int, error) {
 	d, err := config.ParseDuration(text)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%q is neither a time such as 30d, nor forever, nor default", clean(text))
+		return 0, fmt.Errorf("%q is neither a time such as 30d, nor forever, nor default", cli.Clean(text))
 	case d < day || d%day != 0:
-		return 0, fmt.Errorf("%q is not a number of whole days, such as 30d", clean(text))
+		return 0, fmt.Errorf("%q is not a number of whole days, such as 30d", cli.Clean(text))
 	}
 	return int(d / day), nil
 }
@@ -319,14 +320,14 @@ func daysText(days, otherwise int) string {
 	return "forever (default)"
 }
 
-type userSendAs struct {
+type sendAsCommand struct {
 	person
 	Add    []string `placeholder:"SENDER" help:"An address, or @domain for all of a domain; more than one with commas."`
 	Remove []string `placeholder:"SENDER" help:"Take one away again."`
 }
 
 // Run is the command.
-func (x *userSendAs) Run(c *console) error {
+func (x *sendAsCommand) Run(c *cli.Console) error {
 	var edit func(*mail.Settings) error
 	add, err := senders(x.Add)
 	if err != nil {
@@ -353,12 +354,12 @@ func (x *userSendAs) Run(c *console) error {
 			return nil
 		}
 	}
-	return x.change(c, edit, func(c *console, a auth.Account, _ *config.Config) error {
+	return x.change(c, edit, func(c *cli.Console, a auth.Account, _ *config.Config) error {
 		if len(a.Settings.SendAs) == 0 {
-			_, err := fmt.Fprintf(c.out, "%s: may send as nobody else\n", a.Address)
+			_, err := fmt.Fprintf(c.Out, "%s: may send as nobody else\n", a.Address)
 			return err
 		}
-		_, err := fmt.Fprintf(c.out, "%s: may send as %s too\n", a.Address, strings.Join(a.Settings.SendAs, ", "))
+		_, err := fmt.Fprintf(c.Out, "%s: may send as %s too\n", a.Address, strings.Join(a.Settings.SendAs, ", "))
 		return err
 	})
 }
@@ -368,28 +369,28 @@ func senders(list []string) ([]string, error) {
 	for _, text := range list {
 		s, err := auth.ParseSender(strings.TrimSpace(text))
 		if err != nil {
-			return nil, misuse("%q is neither an address nor @domain", clean(text))
+			return nil, cli.Misuse("%q is neither an address nor @domain", cli.Clean(text))
 		}
 		all = append(all, s)
 	}
 	return all, nil
 }
 
-type userProtocols struct {
+type protocolsCommand struct {
 	person
 	Off []string `placeholder:"PROTOCOL" help:"By these it may log in no more: smtp, imap, pop3."`
 	On  []string `placeholder:"PROTOCOL" help:"By these it may log in again."`
 }
 
 // Run is the command.
-func (x *userProtocols) Run(c *console) error {
+func (x *protocolsCommand) Run(c *cli.Console) error {
 	a, d, _, err := x.open()
 	if err != nil {
 		return err
 	}
 	for _, p := range slices.Concat(x.Off, x.On) {
 		if !slices.Contains(auth.Protocols(), p) {
-			return misuse("%q is none of %s", clean(p), strings.Join(auth.Protocols(), ", "))
+			return cli.Misuse("%q is none of %s", cli.Clean(p), strings.Join(auth.Protocols(), ", "))
 		}
 	}
 	acc, err := d.Account(a)
@@ -413,6 +414,6 @@ func (x *userProtocols) Run(c *console) error {
 	if len(on) > 0 {
 		may = strings.Join(on, ", ")
 	}
-	_, err = fmt.Fprintf(c.out, "%s: may log in by %s\n", a, may)
+	_, err = fmt.Fprintf(c.Out, "%s: may log in by %s\n", a, may)
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bufio"
@@ -15,21 +15,27 @@ import (
 	"golang.org/x/term"
 )
 
-// json prints a value for programs.
-func (c *console) json(v any) error {
-	e := json.NewEncoder(c.out)
+// Console is what a command talks through.
+type Console struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// JSON prints a value for programs.
+func (c *Console) JSON(v any) error {
+	e := json.NewEncoder(c.Out)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
 
-// table prints rows for people; the first is the heading.
-func (c *console) table(rows [][]string) error {
+// Table prints rows for people; the first is the heading.
+func (c *Console) Table(rows [][]string) error {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
 		for i := range r {
-			r[i] = clean(r[i])
+			r[i] = Clean(r[i])
 		}
 		fmt.Fprintln(w, strings.Join(r, "\t"))
 	}
@@ -37,16 +43,16 @@ func (c *console) table(rows [][]string) error {
 		return err
 	}
 	for line := range strings.Lines(text.String()) {
-		if _, err := fmt.Fprintln(c.out, strings.TrimRight(line, " \n")); err != nil {
+		if _, err := fmt.Fprintln(c.Out, strings.TrimRight(line, " \n")); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// width is how wide the terminal is, 0 for no terminal: then nothing is cut.
-func (c *console) width() int {
-	if f, ok := c.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+// Width is how wide the terminal is, 0 for no terminal: then nothing is cut.
+func (c *Console) Width() int {
+	if f, ok := c.Out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
 			return w
 		}
@@ -54,9 +60,9 @@ func (c *console) width() int {
 	return 0
 }
 
-// size is how large the terminal is, 80 by 24 where it cannot be told.
-func (c *console) size() (columns, lines int) {
-	if f, ok := c.out.(*os.File); ok {
+// Size is how large the terminal is, 80 by 24 where it cannot be told.
+func (c *Console) Size() (columns, lines int) {
+	if f, ok := c.Out.(*os.File); ok {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
 			return w, h
 		}
@@ -64,9 +70,9 @@ func (c *console) size() (columns, lines int) {
 	return 80, 24
 }
 
-// clean takes out what could steer a terminal: replies and addresses come from
+// Clean takes out what could steer a terminal: replies and addresses come from
 // strangers.
-func clean(s string) string {
+func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
@@ -78,8 +84,8 @@ func clean(s string) string {
 	}, s)
 }
 
-// cut shortens s to n characters, 0 for no limit.
-func cut(s string, n int) string {
+// Cut shortens s to n characters, 0 for no limit.
+func Cut(s string, n int) string {
 	if r := []rune(s); n > 3 && len(r) > n {
 		return string(r[:n-3]) + "..."
 	}
@@ -89,9 +95,9 @@ func cut(s string, n int) string {
 // maxPassword bounds what is read as a password, in octets.
 const maxPassword = 1024
 
-// password reads a password: from file, else from a terminal without echo and
+// Password reads a password: from file, else from a terminal without echo and
 // twice, else one line of the standard input.
-func (c *console) password(file string) (string, error) {
+func (c *Console) Password(file string) (string, error) {
 	if file != "" {
 		f, err := os.Open(file)
 		if err != nil {
@@ -100,14 +106,14 @@ func (c *console) password(file string) (string, error) {
 		defer f.Close()
 		return passwordLine(f)
 	}
-	f, ok := c.in.(*os.File)
+	f, ok := c.In.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return passwordLine(c.in)
+		return passwordLine(c.In)
 	}
 	ask := func(prompt string) (string, error) {
-		fmt.Fprint(c.err, prompt)
+		fmt.Fprint(c.Err, prompt)
 		b, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(c.err)
+		fmt.Fprintln(c.Err)
 		return string(b), err
 	}
 	first, err := ask("Password: ")
@@ -144,3 +150,19 @@ func checkPassword(s string) (string, error) {
 	}
 	return s, nil
 }
+
+// Count is a number of things: "1 folder", "2 folders".
+func Count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// UsageError is a command line that can be read but makes no sense.
+type UsageError struct{ Text string }
+
+func (e *UsageError) Error() string { return e.Text }
+
+// Misuse makes a UsageError.
+func Misuse(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }

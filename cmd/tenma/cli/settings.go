@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -7,14 +7,14 @@ import (
 	"tenma/relay/config"
 )
 
-// settings is the flag of all commands that need a configuration.
-type settings struct {
+// Settings is the flag of all commands that need a configuration.
+type Settings struct {
 	Config string `short:"c" placeholder:"FILE" help:"Configuration file. Without one: the built-in defaults, with data in ./tenma-data."`
 }
 
-// read gives the configuration for running the relay, with every file that it
+// Read gives the configuration for running the relay, with every file that it
 // names read and checked.
-func (s *settings) read() (*config.Config, []config.Warning, error) {
+func (s *Settings) Read() (*config.Config, []config.Warning, error) {
 	if s.Config == "" {
 		cfg, err := config.Default()
 		return cfg, nil, err
@@ -22,9 +22,9 @@ func (s *settings) read() (*config.Config, []config.Warning, error) {
 	return config.Load(s.Config)
 }
 
-// peek gives the configuration for commands that only want to know where
+// Peek gives the configuration for commands that only want to know where
 // things are.
-func (s *settings) peek() (*config.Config, error) {
+func (s *Settings) Peek() (*config.Config, error) {
 	if s.Config == "" {
 		return config.Default()
 	}

@@ -1,4 +1,4 @@
-package main
+package user
 
 import (
 	"errors"
@@ -7,29 +7,34 @@ import (
 	"os"
 	"slices"
 
+	"tenma/cmd/tenma/cli"
 	"tenma/relay/config"
 	"tenma/relay/mail"
 	"tenma/relay/policy/auth"
 	"tenma/relay/wire/smtp"
 )
 
-type userCommand struct {
-	Add         userAdd         `cmd:"" help:"Make an account."`
-	Passwd      userPasswd      `cmd:"" help:"Give an account another password."`
-	List        userList        `cmd:"" help:"List the accounts."`
-	Delete      userDelete      `cmd:"" help:"Remove an account; the mail in its mailbox stays."`
-	Quota       userQuota       `cmd:"" help:"Show or set how large a mailbox may become."`
-	Forward     userForward     `cmd:"" help:"Show or set where mail goes besides the mailbox, or in its place."`
-	Vacation    userVacation    `cmd:"" help:"Show or set the automatic reply of someone who is away."`
-	Retention   userRetention   `cmd:"" help:"Show or set how long a mailbox keeps mail."`
-	SendAs      userSendAs      `cmd:"" help:"Show or set what else an account may send as."`
-	Protocols   userProtocols   `cmd:"" help:"Show or set by which protocols an account may log in."`
-	AppPassword userAppPassword `cmd:"" help:"Passwords for single devices and programs."`
+// Command is "tenma user".
+type Command struct {
+	Add         addCommand         `cmd:"" help:"Make an account."`
+	Passwd      passwdCommand      `cmd:"" help:"Give an account another password."`
+	List        listCommand        `cmd:"" help:"List the accounts."`
+	Delete      deleteCommand      `cmd:"" help:"Remove an account; the mail in its mailbox stays."`
+	Quota       quotaCommand       `cmd:"" help:"Show or set how large a mailbox may become."`
+	Forward     forwardCommand     `cmd:"" help:"Show or set where mail goes besides the mailbox, or in its place."`
+	Vacation    vacationCommand    `cmd:"" help:"Show or set the automatic reply of someone who is away."`
+	Retention   retentionCommand   `cmd:"" help:"Show or set how long a mailbox keeps mail."`
+	SendAs      sendAsCommand      `cmd:"" help:"Show or set what else an account may send as."`
+	Protocols   protocolsCommand   `cmd:"" help:"Show or set by which protocols an account may log in."`
+	AppPassword appPasswordCommand `cmd:"" help:"Passwords for single devices and programs."`
 }
+
+// base is the flag of all these commands.
+type base struct{ cli.Settings }
 
 // person is the account that a command is about.
 type person struct {
-	settings
+	base
 	Address string `arg:"" help:"The address of the account, which is also its login name."`
 }
 
@@ -37,14 +42,14 @@ type person struct {
 func (p *person) open() (smtp.Address, *auth.Directory, *config.Config, error) {
 	a, err := smtp.ParseMailbox(p.Address)
 	if err != nil || a.Domain == "" || a.Domain.IsLiteral() {
-		return a, nil, nil, misuse("%q is not an address; an account is one, such as ann@example.org", clean(p.Address))
+		return a, nil, nil, cli.Misuse("%q is not an address; an account is one, such as ann@example.org", cli.Clean(p.Address))
 	}
 	d, cfg, err := p.directory()
 	return a, d, cfg, err
 }
 
 // change edits the settings of the account, and says what they became.
-func (p *person) change(c *console, edit func(*mail.Settings) error, show func(*console, auth.Account, *config.Config) error) error {
+func (p *person) change(c *cli.Console, edit func(*mail.Settings) error, show func(*cli.Console, auth.Account, *config.Config) error) error {
 	a, d, cfg, err := p.open()
 	if err != nil {
 		return err
@@ -62,8 +67,8 @@ func (p *person) change(c *console, edit func(*mail.Settings) error, show func(*
 }
 
 // directory opens the accounts.
-func (s *settings) directory() (*auth.Directory, *config.Config, error) {
-	cfg, err := s.peek()
+func (p *base) directory() (*auth.Directory, *config.Config, error) {
+	cfg, err := p.Peek()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,7 +108,7 @@ func (newPassword) Help() string {
 Works whether the relay runs or not; a running relay takes the change over at once.`
 }
 
-type userAdd struct {
+type addCommand struct {
 	person
 	newPassword
 	Quota    string `placeholder:"SIZE" help:"How large its mailbox may become, such as 1GiB, or none. Without it: as the configuration says."`
@@ -111,7 +116,7 @@ type userAdd struct {
 }
 
 // Run is the command.
-func (x *userAdd) Run(c *console) error {
+func (x *addCommand) Run(c *cli.Console) error {
 	quota, err := parseQuota(x.Quota)
 	if err != nil {
 		return err
@@ -133,7 +138,7 @@ func (x *userAdd) Run(c *console) error {
 		err = d.AddExternal(a)
 	} else {
 		var password string
-		if password, err = c.password(x.PasswordFile); err != nil {
+		if password, err = c.Password(x.PasswordFile); err != nil {
 			return err
 		}
 		err = d.Add(a, password)
@@ -148,17 +153,17 @@ func (x *userAdd) Run(c *console) error {
 	if !slices.Contains(cfg.Auth.Domains, a.Domain) {
 		what = "may send; it has no mailbox here, since no [[domain]] is " + string(a.Domain)
 	}
-	_, err = fmt.Fprintf(c.out, "%s added: it %s\n", a, what)
+	_, err = fmt.Fprintf(c.Out, "%s added: it %s\n", a, what)
 	return err
 }
 
-type userPasswd struct {
+type passwdCommand struct {
 	person
 	newPassword
 }
 
 // Run is the command.
-func (x *userPasswd) Run(c *console) error {
+func (x *passwdCommand) Run(c *cli.Console) error {
 	a, d, _, err := x.open()
 	if err != nil {
 		return err
@@ -167,7 +172,7 @@ func (x *userPasswd) Run(c *console) error {
 	if err != nil {
 		return told(err) // before the password is asked for
 	}
-	password, err := c.password(x.PasswordFile)
+	password, err := c.Password(x.PasswordFile)
 	if err != nil {
 		return err
 	}
@@ -176,16 +181,16 @@ func (x *userPasswd) Run(c *console) error {
 	}
 	more := ""
 	if n := len(acc.Apps); n > 0 {
-		more = fmt.Sprintf("; its %s stay", count(n, "app password"))
+		more = fmt.Sprintf("; its %s stay", cli.Count(n, "app password"))
 	}
-	_, err = fmt.Fprintf(c.out, "%s has a new password%s\n", a, more)
+	_, err = fmt.Fprintf(c.Out, "%s has a new password%s\n", a, more)
 	return err
 }
 
-type userDelete struct{ person }
+type deleteCommand struct{ person }
 
 // Run is the command.
-func (x *userDelete) Run(c *console) error {
+func (x *deleteCommand) Run(c *cli.Console) error {
 	a, d, _, err := x.open()
 	if err != nil {
 		return err
@@ -193,6 +198,6 @@ func (x *userDelete) Run(c *console) error {
 	if err := d.Delete(a); err != nil {
 		return told(err)
 	}
-	_, err = fmt.Fprintf(c.out, "%s deleted; the mail in its mailbox stays\n", a)
+	_, err = fmt.Fprintf(c.Out, "%s deleted; the mail in its mailbox stays\n", a)
 	return err
 }
