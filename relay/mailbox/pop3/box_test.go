@@ -1,176 +1,212 @@
 package pop3
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"io"
-	"slices"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"tenma/relay/mail"
 	"tenma/relay/mailbox"
+	"tenma/relay/wire/smtp"
 )
 
-// box is ann's INBOX, and what can go wrong with it.
+// box is ann's mailbox in a store in memory, and what can go wrong with it.
 type box struct {
-	t    testing.TB
-	open func(account string) (view, func(), error) // the store's
+	t     testing.TB
+	store *mailbox.Store
+	open  func(account string) (view, func(), error) // the server's own
+	stop  func()
 
-	mu      sync.Mutex
-	mails   []mail
-	next    uint32
-	locked  bool
-	noOpen  error // what opening gives
-	noList  error
-	noRead  error // what reading a body gives in its middle
-	noStart error // what opening a body gives
-	noDrop  error // what Remove gives
-	noSeen  error
+	mu     sync.Mutex
+	faults faults
 }
 
-type mail struct {
-	uid  uint32
-	body string
-	seen bool
+// faults are errors to be given in place of what would have happened.
+type faults struct {
+	open    error // of a login
+	start   error // of opening a body
+	read    error // in the middle of a body
+	remove  error
+	marking error
 }
 
-func newBox(t testing.TB, _ *Deps) *box { return &box{t: t, next: 1} }
+// nobodyKnown is a Resolver without settings.
+type nobodyKnown struct{}
 
-func (b *box) close() {
-	if b.locked {
-		b.t.Error("the mailbox is still locked")
+func (nobodyKnown) Resolve(a smtp.Address) []smtp.Address           { return []smtp.Address{a} }
+func (nobodyKnown) Settings(smtp.Address) (s mail.Settings, _ bool) { return s, true }
+func (nobodyKnown) Accounts(func(smtp.Address) bool)                {}
+
+func newBox(t testing.TB, bubble bool) *box {
+	t.Helper()
+	s, err := mailbox.New(
+		mailbox.Config{Dir: "/boxes", Log: slog.New(slog.DiscardHandler)},
+		mailbox.Deps{Resolver: nobodyKnown{}, FS: vfs.NewMem(), MemTable: 1 << 20, Bubble: bubble},
+	)
+	if err != nil {
+		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	return &box{t: t, store: s, stop: func() {
+		cancel()
+		if err := errors.Join(<-done, s.Close()); err != nil {
+			t.Error(err)
+		}
+	}}
+}
+
+// close checks that no session has left anything behind, and stops the store.
+func (b *box) close() {
+	b.t.Helper()
+	b.ours(func(m *mailbox.Mailbox, _ *mailbox.View) {
+		unlock, err := m.LockPOP3()
+		if err != nil {
+			b.t.Errorf("the mailbox is still locked: %v", err)
+			return
+		}
+		unlock()
+	})
+	b.stop()
+}
+
+// ours opens INBOX as another session would.
+func (b *box) ours(use func(*mailbox.Mailbox, *mailbox.View)) {
+	b.t.Helper()
+	m, err := b.store.Open("ann@ours.test")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer m.Close()
+	v, err := m.Select(inbox, false)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer v.Close()
+	use(m, v)
 }
 
 // put adds messages.
 func (b *box) put(bodies ...string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, body := range bodies {
-		b.mails = append(b.mails, mail{uid: b.next, body: body})
-		b.next++
-	}
+	b.t.Helper()
+	b.ours(func(m *mailbox.Mailbox, _ *mailbox.View) {
+		for _, body := range bodies {
+			if _, _, err := m.Append(b.t.Context(), inbox, mailbox.NewMessage{Size: int64(len(body)), Body: strings.NewReader(body)}); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	})
 }
 
 // expunge removes one as IMAP would.
 func (b *box) expunge(uid uint32) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.mails = slices.DeleteFunc(b.mails, func(m mail) bool { return m.uid == uid })
+	b.t.Helper()
+	b.ours(func(_ *mailbox.Mailbox, v *mailbox.View) {
+		seq, ok := v.Seq(uid)
+		if !ok {
+			b.t.Fatalf("no message %d", uid)
+		}
+		if err := v.Remove(b.t.Context(), []int{seq}); err != nil {
+			b.t.Fatal(err)
+		}
+	})
 }
 
-// left are the UIDs that are there, seen ones as negative numbers.
-func (b *box) left() (uids []int) {
+// left are the UIDs that are there, seen ones as negative numbers; retrieved
+// those that retention knows of.
+func (b *box) left() (uids, retrieved []int) {
+	b.t.Helper()
+	b.ours(func(_ *mailbox.Mailbox, v *mailbox.View) {
+		for seq := 1; seq <= v.Len(); seq++ {
+			n := int(v.UID(seq))
+			if f, _ := v.Flags(seq); f&mailbox.Seen != 0 {
+				n = -n
+			}
+			uids = append(uids, n)
+		}
+		if err := v.EachRetrieved(b.t.Context(), func(seq int, _ time.Time) bool {
+			retrieved = append(retrieved, int(v.UID(seq)))
+			return true
+		}); err != nil {
+			b.t.Fatal(err)
+		}
+	})
+	return uids, retrieved
+}
+
+func (b *box) validity() (n uint32) {
+	b.ours(func(_ *mailbox.Mailbox, v *mailbox.View) { n = v.Folder().UIDValidity })
+	return n
+}
+
+func (b *box) set(f faults) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, m := range b.mails {
-		n := int(m.uid)
-		if m.seen {
-			n = -n
-		}
-		uids = append(uids, n)
-	}
-	return uids
+	b.faults = f
+}
+
+func (b *box) now() faults {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.faults
 }
 
 func (b *box) openFaulty(account string) (view, func(), error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case account == "lost@ours.test":
+	if account == "lost@ours.test" {
 		return nil, nil, mailbox.ErrNoAccount
-	case b.noOpen != nil:
-		return nil, nil, b.noOpen
-	case b.locked:
-		return nil, nil, mailbox.ErrInUse
 	}
-	b.locked = true
-	v := &fakeView{b: b}
-	for _, m := range b.mails {
-		v.uids = append(v.uids, m.uid)
+	if err := b.now().open; err != nil {
+		return nil, nil, err
 	}
-	return v, func() { b.mu.Lock(); b.locked = false; b.mu.Unlock() }, nil
+	v, closing, err := b.open(account)
+	return faultyView{v, b}, closing, err
 }
 
-type fakeView struct {
-	b    *box
-	uids []uint32
+type faultyView struct {
+	view
+	b *box
 }
 
-func (v *fakeView) Folder() mailbox.Folder { return mailbox.Folder{UIDValidity: 7} }
-func (v *fakeView) Len() int               { return len(v.uids) }
-func (v *fakeView) UID(seq int) uint32     { return v.uids[seq-1] }
-func (v *fakeView) Close()                 {}
-
-func (v *fakeView) find(seq int) *mail {
-	i := slices.IndexFunc(v.b.mails, func(m mail) bool { return m.uid == v.uids[seq-1] })
-	if i < 0 {
-		return nil
+func (v faultyView) Open(seq int) (mailbox.Content, error) {
+	f := v.b.now()
+	if f.start != nil {
+		return nil, f.start
 	}
-	return &v.b.mails[i]
+	c, err := v.view.Open(seq)
+	if err == nil && f.read != nil {
+		c = faultyContent{c, f.read}
+	}
+	return c, err
 }
 
-func (v *fakeView) Each(_ context.Context, first, last int, fn func(int, *mailbox.Message) bool) error {
-	v.b.mu.Lock()
-	defer v.b.mu.Unlock()
-	for seq := first; seq <= last; seq++ {
-		if m := v.find(seq); m != nil && !fn(seq, &mailbox.Message{UID: m.uid, Size: int64(len(m.body))}) {
-			break
-		}
+func (v faultyView) MarkRetrieved(ctx context.Context, seqs []int) error {
+	if err := v.b.now().marking; err != nil {
+		return err
 	}
-	return v.b.noList
+	return v.view.MarkRetrieved(ctx, seqs)
 }
 
-func (v *fakeView) Open(seq int) (mailbox.Content, error) {
-	v.b.mu.Lock()
-	defer v.b.mu.Unlock()
-	if v.b.noStart != nil {
-		return nil, v.b.noStart
+func (v faultyView) Remove(ctx context.Context, seqs []int) error {
+	if err := v.b.now().remove; err != nil {
+		return err
 	}
-	m := v.find(seq)
-	if m == nil {
-		return nil, mailbox.ErrExpunged
-	}
-	return &fakeContent{Reader: bytes.NewReader([]byte(m.body)), fail: v.b.noRead}, nil
+	return v.view.Remove(ctx, seqs)
 }
 
-func (v *fakeView) Store(_ context.Context, seqs []int, _ mailbox.Op, _ []string, _ uint64) ([]int, error) {
-	v.b.mu.Lock()
-	defer v.b.mu.Unlock()
-	for _, seq := range seqs {
-		if m := v.find(seq); m != nil {
-			m.seen = true
-		}
-	}
-	return nil, v.b.noSeen
-}
-
-func (v *fakeView) Remove(_ context.Context, seqs []int) error {
-	v.b.mu.Lock()
-	defer v.b.mu.Unlock()
-	if v.b.noDrop != nil {
-		return v.b.noDrop
-	}
-	v.b.mails = slices.DeleteFunc(v.b.mails, func(m mail) bool {
-		return slices.ContainsFunc(seqs, func(seq int) bool { return v.uids[seq-1] == m.uid })
-	})
-	return nil
-}
-
-type fakeContent struct {
-	*bytes.Reader
+type faultyContent struct {
+	mailbox.Content
 	fail error
 }
 
-func (c *fakeContent) WriteTo(w io.Writer) (int64, error) {
-	if c.fail != nil {
-		n, err := io.CopyN(w, c.Reader, c.Size()/2)
-		if err == nil {
-			err = c.fail
-		}
-		return n, err
-	}
-	return c.Reader.WriteTo(w)
+func (c faultyContent) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.Copy(w, io.NewSectionReader(c.Content, 0, c.Size()/2))
+	return n, errors.Join(err, c.fail)
 }
-
-func (c *fakeContent) Close() error { return nil }

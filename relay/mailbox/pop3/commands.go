@@ -112,38 +112,39 @@ func (s *session) stat(string) error {
 }
 
 func (s *session) list(arg string) error {
-	return s.listing(arg, func(it *item) string { return fmt.Sprint(it.size) })
+	return s.listing(arg, s.drop.size)
 }
 
 func (s *session) uidl(arg string) error { return s.listing(arg, s.drop.uid) }
 
 // listing answers LIST and UIDL, for one message or for all.
-func (s *session) listing(arg string, what func(*item) string) error {
+func (s *session) listing(arg string, what func(n int) string) error {
 	if arg = strings.TrimSpace(arg); arg != "" {
-		n, it, err := s.drop.get(arg)
+		n, err := s.drop.get(arg)
 		if err != nil {
 			return err
 		}
-		s.ok("%d %s", n, what(it))
+		s.ok("%d %s", n, what(n))
 		return nil
 	}
 	s.ok("%d messages (%d octets)", s.drop.count, s.drop.octets)
-	for i := range s.drop.items {
-		if it := &s.drop.items[i]; it.marks&deleted == 0 {
-			if err := s.more("%d %s", i+1, what(it)); err != nil {
-				return err
-			}
+	for i, m := range s.drop.marks {
+		if m&deleted != 0 {
+			continue
+		}
+		if err := s.more("%d %s", i+1, what(i+1)); err != nil {
+			return err
 		}
 	}
 	return s.more(".")
 }
 
 func (s *session) dele(arg string) error {
-	n, it, err := s.drop.get(strings.TrimSpace(arg))
+	n, err := s.drop.get(strings.TrimSpace(arg))
 	if err != nil {
 		return err
 	}
-	s.drop.remove(it)
+	s.drop.remove(n)
 	s.ok("message %d is deleted at QUIT", n)
 	return nil
 }
@@ -155,16 +156,16 @@ func (s *session) rset(string) error {
 }
 
 func (s *session) retr(arg string) error {
-	_, it, err := s.drop.get(strings.TrimSpace(arg))
+	n, err := s.drop.get(strings.TrimSpace(arg))
 	if err != nil {
 		return err
 	}
-	if err := s.send(it, &dots{}); err != nil {
+	if err := s.send(n, &dots{}); err != nil {
 		return err
 	}
-	it.marks |= retrieved
+	s.drop.marks[n-1] |= retrieved
 	s.s.deps.Metrics.Retrieved.WithLabelValues(s.name).Inc()
-	s.s.deps.Metrics.Octets.WithLabelValues(s.name).Add(float64(it.size))
+	s.s.deps.Metrics.Octets.WithLabelValues(s.name).Add(float64(s.drop.view.Size(n)))
 	return nil
 }
 
@@ -172,15 +173,15 @@ func (s *session) retr(arg string) error {
 // headers with it.
 func (s *session) top(arg string) error {
 	number, lines, _ := strings.Cut(strings.TrimSpace(arg), " ")
-	_, it, err := s.drop.get(number)
+	n, err := s.drop.get(number)
 	if err != nil {
 		return err
 	}
-	n, ok := parseNumber(strings.TrimSpace(lines))
+	wanted, ok := parseNumber(strings.TrimSpace(lines))
 	if !ok {
 		return refuse("", "a number of lines is wanted")
 	}
-	return s.send(it, &dots{limited: true, top: n})
+	return s.send(n, &dots{limited: true, top: wanted})
 }
 
 // send gives a message as a multi-line reply. One that fails in the middle
@@ -190,8 +191,8 @@ func (s *session) top(arg string) error {
 // has said UTF8. RFC 6856 section 5 would have a -ERR [UTF8] for it, or another
 // message in its place; but programs that never say UTF8 show such headers all the
 // same, and one that fetches in order would be stuck at this message for ever.
-func (s *session) send(it *item, form *dots) error {
-	content, err := s.drop.view.Open(int(it.seq))
+func (s *session) send(n int, form *dots) error {
+	content, err := s.drop.view.Open(n)
 	switch {
 	case errors.Is(err, mailbox.ErrExpunged):
 		return refuse("", "the message is gone: another client has deleted it")
@@ -200,8 +201,8 @@ func (s *session) send(it *item, form *dots) error {
 		return refuse("SYS/TEMP", "the message cannot be read now")
 	}
 	defer content.Close()
-	s.ok("%d octets", it.size)
-	if it.size > maxCommand {
+	s.ok("%d octets", content.Size())
+	if content.Size() > maxCommand {
 		s.c.enlarge()
 	}
 	form.emit = s.c.write

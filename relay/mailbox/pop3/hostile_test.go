@@ -196,7 +196,7 @@ func TestSlowReader(t *testing.T) {
 		w.secure().ask("AUTH PLAIN "+b64("\x00ann\x00se cret"), "-ERR [IN-USE]...")
 		time.Sleep(2 * time.Second)
 		w.secure().ask("AUTH PLAIN "+b64("\x00ann\x00se cret"), "+OK 1...")
-		if left := w.box.left(); left[0] < 0 {
+		if left, _ := w.box.left(); left[0] < 0 {
 			t.Error("it counts as read")
 		}
 	})
@@ -242,8 +242,8 @@ func TestDrain(t *testing.T) {
 			t.Errorf("%v, %d octets, %q", err, len(heard), heard[max(0, len(heard)-100):])
 		}
 		synctest.Wait()
-		if n := len(w.box.left()); n != 1 {
-			t.Errorf("%d are left", n)
+		if left, _ := w.box.left(); len(left) != 1 {
+			t.Errorf("left: %v", left)
 		}
 	})
 }
@@ -256,7 +256,6 @@ func TestGrace(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		w.stop()
-		w.done <- nil // for stop, which comes again
 		if d := time.Since(start); d != 3*time.Second {
 			t.Errorf("it took %v", d)
 		}
@@ -345,8 +344,8 @@ func FuzzSession(f *testing.F) {
 			}
 			_ = c.Close()
 			synctest.Wait()
-			if n := len(w.box.left()); n != 2-gone {
-				t.Errorf("%d are left, %d were said to be deleted", n, gone)
+			if left, _ := w.box.left(); len(left) != 2-gone {
+				t.Errorf("left: %v, %d were said to be deleted", left, gone)
 			}
 		})
 	})

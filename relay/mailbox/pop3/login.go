@@ -146,16 +146,11 @@ func (s *session) enter(account string) error {
 		return refuse("LOGIN-DELAY", "too soon after the last login")
 	}
 	v, closing, err := s.s.open(account)
-	if err == nil {
-		var d *maildrop
-		if d, err = openMaildrop(s.ctx, v, closing); err == nil {
-			s.account, s.drop = account, d
-			s.s.logins.note(account, delay)
-			return nil
-		}
-		closing()
-	}
 	switch {
+	case err == nil:
+		s.account, s.drop = account, newMaildrop(v, closing)
+		s.s.logins.note(account, delay)
+		return nil
 	case errors.Is(err, mailbox.ErrInUse):
 		return refuse("IN-USE", "another POP3 session has the mailbox open")
 	case errors.Is(err, mailbox.ErrNoAccount):

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"tenma/relay/mailbox"
@@ -21,58 +20,50 @@ const (
 	retrieved                   // by RETR, whole
 )
 
-// item is one message of the snapshot.
-type item struct {
-	size  int64 // octets, line ends of two, no stuffed dots (RFC 1939 section 11)
-	seq   uint32
-	marks marks
-}
-
 // maildrop is the snapshot that a session works with (RFC 1939 section 4): what
 // is in INBOX at the login, numbered from 1. What arrives later is not in it;
 // what another client removes meanwhile keeps its number, and cannot be read.
 type maildrop struct {
 	view  view
-	close func() // view, lock and mailbox
-	items []item // number n is items[n-1]
-	valid uint32 // UIDVALIDITY
+	close func()  // view, lock and mailbox
+	marks []marks // of message n in marks[n-1]
+	valid uint32  // UIDVALIDITY
 
 	count  int   // not deleted
-	octets int64 // of those
+	octets int64 // of those: line ends of two, no stuffed dots (RFC 1939 section 11)
 }
 
-func openMaildrop(ctx context.Context, v view, closing func()) (*maildrop, error) {
-	d := &maildrop{view: v, close: closing, valid: v.Folder().UIDValidity, items: make([]item, 0, v.Len())}
-	err := v.Each(ctx, 1, v.Len(), func(seq int, m *mailbox.Message) bool {
-		d.items = append(d.items, item{size: m.Size, seq: uint32(seq)}) //nolint:gosec // a folder has fewer messages than UIDs
-		d.octets += m.Size
-		return true
-	})
-	d.count = len(d.items)
-	return d, err
+func newMaildrop(v view, closing func()) *maildrop {
+	d := &maildrop{view: v, close: closing, marks: make([]marks, v.Len()), valid: v.Folder().UIDValidity, count: v.Len()}
+	for n := range d.marks {
+		d.octets += v.Size(n + 1)
+	}
+	return d
 }
 
 // uid is the unique-id of a message (RFC 1939 section 7): UIDVALIDITY and UID
 // of INBOX, which never name another message. At most 21 of the 70 characters that
 // are allowed.
-func (d *maildrop) uid(it *item) string {
+func (d *maildrop) uid(n int) string {
 	b := strconv.AppendUint(nil, uint64(d.valid), 10)
 	b = append(b, '.')
-	return string(strconv.AppendUint(b, uint64(d.view.UID(int(it.seq))), 10))
+	return string(strconv.AppendUint(b, uint64(d.view.UID(n)), 10))
 }
 
-// get gives a message that is there and not deleted.
-func (d *maildrop) get(number string) (n int, it *item, err error) {
+func (d *maildrop) size(n int) string { return strconv.FormatInt(d.view.Size(n), 10) }
+
+// get reads the number of a message that is there and not deleted.
+func (d *maildrop) get(number string) (n int, err error) {
 	n, ok := parseNumber(number)
 	switch {
 	case !ok:
-		return 0, nil, refuse("", "a message number is wanted")
-	case n < 1 || n > len(d.items):
-		return 0, nil, refuse("", fmt.Sprintf("no such message, there are %d", len(d.items)))
-	case d.items[n-1].marks&deleted != 0:
-		return 0, nil, refuse("", fmt.Sprintf("message %d is deleted", n))
+		return 0, refuse("", "a message number is wanted")
+	case n < 1 || n > len(d.marks):
+		return 0, refuse("", fmt.Sprintf("no such message, there are %d", len(d.marks)))
+	case d.marks[n-1]&deleted != 0:
+		return 0, refuse("", fmt.Sprintf("message %d is deleted", n))
 	}
-	return n, &d.items[n-1], nil
+	return n, nil
 }
 
 // parseNumber reads a number of at most nine digits; above that, one that
@@ -90,19 +81,19 @@ func parseNumber(s string) (n int, ok bool) {
 	return n, true
 }
 
-func (d *maildrop) remove(it *item) {
-	it.marks |= deleted
+func (d *maildrop) remove(n int) {
+	d.marks[n-1] |= deleted
 	d.count--
-	d.octets -= it.size
+	d.octets -= d.view.Size(n)
 }
 
 // reset takes all deletions back.
 func (d *maildrop) reset() {
-	for i := range d.items {
-		if it := &d.items[i]; it.marks&deleted != 0 {
-			it.marks &^= deleted
+	for i, m := range d.marks {
+		if m&deleted != 0 {
+			d.marks[i] &^= deleted
 			d.count++
-			d.octets += it.size
+			d.octets += d.view.Size(i + 1)
 		}
 	}
 }
@@ -110,36 +101,36 @@ func (d *maildrop) reset() {
 // update removes what was marked: all of it in one step, or nothing (RFC 1939
 // section 6).
 func (d *maildrop) update(ctx context.Context) (removed int, err error) {
-	seqs := d.marked(func(m marks) bool { return m&deleted != 0 })
-	if len(seqs) == 0 {
+	gone := d.with(deleted)
+	if len(gone) == 0 {
 		return 0, nil
 	}
-	if err := d.view.Remove(ctx, seqs); err != nil {
+	if err := d.view.Remove(ctx, gone); err != nil {
 		return 0, err
 	}
-	d.items = slices.DeleteFunc(d.items, func(it item) bool { return it.marks&deleted != 0 })
-	return len(seqs), nil
+	for _, n := range gone {
+		d.marks[n-1] = 0
+	}
+	return len(gone), nil
 }
 
 // remember notes which messages were retrieved: they are read, and those that
 // are left here for some days are counted from now.
 func (d *maildrop) remember(ctx context.Context) error {
-	seqs := d.marked(func(m marks) bool { return m&retrieved != 0 })
-	if len(seqs) == 0 {
+	seen := d.with(retrieved)
+	if len(seen) == 0 {
 		return nil
 	}
-	_, err := d.view.Store(ctx, seqs, mailbox.AddFlags, []string{`\Seen`}, 0)
-	if errors.Is(err, mailbox.ErrExpunged) {
-		return nil // another client has removed one of them
-	}
-	return err
+	_, err := d.view.Store(ctx, seen, mailbox.AddFlags, []string{`\Seen`}, 0)
+	return errors.Join(err, d.view.MarkRetrieved(ctx, seen))
 }
 
-func (d *maildrop) marked(which func(marks) bool) (seqs []int) {
-	for _, it := range d.items {
-		if which(it.marks) {
-			seqs = append(seqs, int(it.seq))
+// with gives the numbers of those with a mark.
+func (d *maildrop) with(mark marks) (numbers []int) {
+	for i, m := range d.marks {
+		if m&mark != 0 {
+			numbers = append(numbers, i+1)
 		}
 	}
-	return seqs
+	return numbers
 }

@@ -28,11 +28,11 @@ type view interface {
 	Folder() mailbox.Folder
 	Len() int
 	UID(seq int) uint32
-	Each(ctx context.Context, first, last int, fn func(seq int, m *mailbox.Message) bool) error
+	Size(seq int) int64
 	Open(seq int) (mailbox.Content, error)
 	Store(ctx context.Context, seqs []int, op mailbox.Op, flags []string, unchangedSince uint64) (failed []int, err error)
+	MarkRetrieved(ctx context.Context, seqs []int) error
 	Remove(ctx context.Context, seqs []int) error
-	Close()
 }
 
 // socket is what a session uses of a *door.Conn.

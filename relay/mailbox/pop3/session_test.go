@@ -37,12 +37,12 @@ func TestSession(t *testing.T) {
 			S: +OK 2 31
 			C: UIDL
 			S: +OK 3 messages (71 octets)
-			S: 1 7.1
-			S: 2 7.2
-			S: 3 7.3
+			S: 1 V.1
+			S: 2 V.2
+			S: 3 V.3
 			S: .
 			C: UIDL 3
-			S: +OK 3 7.3
+			S: +OK 3 V.3
 			C: RETR 2
 			S: +OK 31 octets
 			S: Subject: two
@@ -97,7 +97,7 @@ func TestSession(t *testing.T) {
 			GONE
 		`)
 		synctest.Wait()
-		if left := w.box.left(); !slices.Equal(left, []int{1, -2}) {
+		if left, _ := w.box.left(); !slices.Equal(left, []int{1, -2}) {
 			t.Errorf("left: %v", left)
 		}
 	})
@@ -250,13 +250,12 @@ func TestBadLogins(t *testing.T) {
 		user, password, reply, log string
 		fault                      func(b *box)
 	}{
-		"password":      {"ann", "x", failed, "login failed", nil},
-		"user":          {"zoe", "x", failed, "login failed", nil},
-		"banned":        {"banned", "x", failed, "login failed", nil},
-		"overload":      {"busy", "x", "-ERR [SYS/TEMP] try again later", "could not be judged", nil},
-		"no mailbox":    {"lost", "x", "-ERR [SYS/PERM] there is no mailbox", "cannot be opened", nil},
-		"sick":          {"ann", "se cret", "-ERR [SYS/TEMP] the mailbox cannot be opened now", "the disk is gone", func(b *box) { b.noOpen = errors.New("the disk is gone") }},
-		"sick, in list": {"ann", "se cret", "-ERR [SYS/TEMP] the mailbox cannot be opened now", "the disk is gone", func(b *box) { b.noList = errors.New("the disk is gone") }},
+		"password":   {"ann", "x", failed, "login failed", nil},
+		"user":       {"zoe", "x", failed, "login failed", nil},
+		"banned":     {"banned", "x", failed, "login failed", nil},
+		"overload":   {"busy", "x", "-ERR [SYS/TEMP] try again later", "could not be judged", nil},
+		"no mailbox": {"lost", "x", "-ERR [SYS/PERM] there is no mailbox", "cannot be opened", nil},
+		"sick":       {"ann", "se cret", "-ERR [SYS/TEMP] the mailbox cannot be opened now", "the disk is gone", func(b *box) { b.set(faults{open: errors.New("the disk is gone")}) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
@@ -376,7 +375,7 @@ func TestStates(t *testing.T) {
 		"LIST": {no, no, "+OK 1 messages (23 octets)"}, "LIST 1": {no, no, "+OK 1 23"}, "LIST  1 ": {no, no, "+OK 1 23"},
 		"LIST 0": {no, no, "-ERR no such message, there are 1"}, "LIST 2": {no, no, "-ERR no such message, there are 1"},
 		"LIST -1": {no, no, "-ERR a message number is wanted"}, "LIST 99999999999999999999": {no, no, "-ERR no such message, there are 1"},
-		"UIDL 1": {no, no, "+OK 1 7.1"}, "UIDL x": {no, no, "-ERR a message number is wanted"},
+		"UIDL 1": {no, no, "+OK 1 V.1"}, "UIDL x": {no, no, "-ERR a message number is wanted"},
 		"RETR 1": {no, no, "+OK 23 octets"}, "RETR": {no, no, "-ERR a message number is wanted"}, "RETR 1 1": {no, no, "-ERR a message number is wanted"},
 		"TOP 1 0": {no, no, "+OK 23 octets"}, "TOP 1": {no, no, "-ERR a number of lines is wanted"}, "TOP 1 -1": {no, no, "-ERR a number of lines is wanted"},
 		"DELE 1": {no, no, "+OK message 1 is deleted at QUIT"}, "DELE 01": {no, no, "+OK message 1 is deleted at QUIT"}, "DELE": {no, no, "-ERR a message number is wanted"},
@@ -432,13 +431,13 @@ func TestSnapshot(t *testing.T) {
 		c.ask("STAT", "+OK 3 77")
 		c.ask("RETR 4", "-ERR no such message, there are 3")
 		c.ask("RETR 2", "-ERR the message is gone: another client has deleted it")
-		c.ask("UIDL 3", "+OK 3 7.3")
+		c.ask("UIDL 3", "+OK 3 V.3")
 		c.ask("DELE 2", "+OK...")
 		c.ask("DELE 3", "+OK...")
 		c.ask("QUIT", "+OK bye, 2 deleted, 1 left")
 		c.gone()
 		c = w.login()
-		c.ask("UIDL", "+OK 2 messages (46 octets)", "1 7.1", "2 7.4", ".")
+		c.ask("UIDL", "+OK 2 messages (46 octets)", "1 V.1", "2 V.4", ".")
 	})
 }
 
@@ -455,8 +454,8 @@ func TestOnlyQuitDeletes(t *testing.T) {
 			}
 			_ = c.Close()
 			synctest.Wait()
-			if n := len(w.box.left()); n != 2 {
-				t.Errorf("%q, and %d are left", said[:cut], n)
+			if left, _ := w.box.left(); len(left) != 2 {
+				t.Errorf("%q, and %v are left", said[:cut], left)
 			}
 		})
 	}
@@ -465,13 +464,13 @@ func TestOnlyQuitDeletes(t *testing.T) {
 func TestFailedUpdate(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.box.put(short, short)
-		w.box.noDrop = errors.New("the disk is gone")
+		w.box.set(faults{remove: errors.New("the disk is gone")})
 		c := w.login()
 		c.ask("DELE 1", "+OK...")
 		c.ask("QUIT", "-ERR [SYS/TEMP] nothing was deleted")
 		c.gone()
-		if n := len(w.box.left()); n != 2 || !w.logged("the disk is gone") {
-			t.Errorf("%d are left", n)
+		if left, _ := w.box.left(); len(left) != 2 || !w.logged("the disk is gone") {
+			t.Errorf("left: %v", left)
 		}
 	})
 }
@@ -480,10 +479,10 @@ func TestFailedUpdate(t *testing.T) {
 func TestFailedRead(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.box.put(strings.Repeat("a line of the message\r\n", 10000))
-		w.box.noStart = errors.New("the disk is gone")
+		w.box.set(faults{start: errors.New("the disk is gone")})
 		c := w.login()
 		c.ask("RETR 1", "-ERR [SYS/TEMP] the message cannot be read now")
-		w.box.noStart, w.box.noRead = nil, errors.New("the disk is gone")
+		w.box.set(faults{read: errors.New("the disk is gone")})
 		c.raw("RETR 1\r\n")
 		for l := c.line(); l != ""; l = c.line() {
 			if l == "." {
@@ -491,8 +490,8 @@ func TestFailedRead(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if !w.logged("the disk is gone") || w.box.left()[0] < 0 {
-			t.Errorf("left %v, log:\n%s", w.box.left(), w.log.String())
+		if left, _ := w.box.left(); !w.logged("the disk is gone") || left[0] < 0 {
+			t.Errorf("left: %v, log:\n%s", left, w.log.String())
 		}
 	})
 }
@@ -506,8 +505,8 @@ func TestRetrievedIsSeen(t *testing.T) {
 		c.ask("RETR 2", "+OK 23 octets", "Subject: one", "", "hello", ".")
 		_ = c.Close()
 		synctest.Wait()
-		if left := w.box.left(); !slices.Equal(left, []int{1, -2, 3}) {
-			t.Errorf("left: %v", left)
+		if left, fetched := w.box.left(); !slices.Equal(left, []int{1, -2, 3}) || !slices.Equal(fetched, []int{2}) {
+			t.Errorf("left: %v, retrieved: %v", left, fetched)
 		}
 	})
 }

@@ -43,15 +43,16 @@ type world struct {
 	t   testing.TB
 	net *fakenet.Net
 	srv *Server
-	box *box // of ann
+	box *box // ann's
 	log bytes.Buffer
 
 	mu     sync.Mutex
 	scrams []string // what ScramDone heard
 	writes int      // to sockets
 
-	cancel context.CancelFunc
-	done   chan error
+	cancel  context.CancelFunc
+	done    chan error
+	stopped bool
 }
 
 type option func(*Config, *Deps)
@@ -76,7 +77,9 @@ func newWorld(t testing.TB, opts ...option) *world {
 		Auth: w, TLS: serverTLS(t), Listen: w.listen,
 		Log: slog.New(slog.NewTextHandler(lockedWriter{w}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
-	w.box = newBox(t, &deps)
+	_, bench := t.(*testing.B)
+	w.box = newBox(t, !bench)
+	deps.Mailboxes = w.box.store
 	for _, o := range opts {
 		o(&cfg, &deps)
 	}
@@ -92,7 +95,12 @@ func newWorld(t testing.TB, opts ...option) *world {
 	return w
 }
 
+// stop comes once, whoever calls it.
 func (w *world) stop() {
+	if w.stopped {
+		return
+	}
+	w.stopped = true
 	w.cancel()
 	if err := <-w.done; err != nil {
 		w.t.Errorf("Run: %v", err)
@@ -119,7 +127,7 @@ func (w *world) logged(text string) bool {
 // an account and no mailbox.
 func (w *world) Plain(_ context.Context, client net.Addr, user, password string) (string, error) {
 	switch {
-	case client.(*net.TCPAddr).IP.String() != somebody: //nolint:forcetypeassert // a test
+	case client.(*net.TCPAddr).IP.String() != somebody && !client.(*net.TCPAddr).IP.IsLoopback(): //nolint:forcetypeassert // a test
 		return "", errors.New("who is that?")
 	case user == "busy":
 		return "", smtp.Errorf(454, smtp.Status{4, 7, 0}, "try later")
@@ -201,6 +209,7 @@ func (c countingConn) CloseWrite() error {
 type client struct {
 	net.Conn
 	r *bufio.Reader
+	w *world
 	t testing.TB
 }
 
@@ -211,7 +220,7 @@ func (w *world) dial(to string) *client {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = c.Close() })
-	return &client{c, bufio.NewReader(c), w.t}
+	return &client{c, bufio.NewReader(c), w, w.t}
 }
 
 // plain is a session in clear, secure one under TLS, login one of ann's, each
@@ -268,11 +277,15 @@ func (c *client) line() string {
 	return line
 }
 
-// want checks the next lines: whole, or up to "...".
+// want checks the next lines: whole, or up to "...". "V" before a dot is the
+// UIDVALIDITY.
 func (c *client) want(lines ...string) {
 	c.t.Helper()
 	for _, want := range lines {
 		got := c.line()
+		if strings.Contains(want, "V.") {
+			want = strings.ReplaceAll(want, "V.", fmt.Sprint(c.w.box.validity(), "."))
+		}
 		prefix, cut := strings.CutSuffix(want, "...")
 		if got != want && !(cut && got != "" && strings.HasPrefix(got, prefix)) {
 			c.t.Fatalf("the server says %q, want %q", got, want)
