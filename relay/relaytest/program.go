@@ -9,10 +9,16 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing/synctest"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"tenma/relay/config"
+	"tenma/relay/mail"
+	"tenma/relay/policy/auth"
+	"tenma/relay/wire/smtp"
 )
 
 // Program talks to the relay as a person's mail program does, by "imap" or
@@ -23,6 +29,7 @@ import (
 //	S: EOF               is the end
 //	S! REGEXP            must match none of the lines that pass before the next S:
 //	TLS                  a TLS handshake, whoever signed the certificate
+//	HELLO                a TLS handshake that fails
 //	LOGIN USER PASSWORD  STARTTLS if need be, and a login that must succeed
 //	LITERAL FILE         sends a file as a literal (IMAP), CRLF line ends, after the line before it
 //
@@ -85,6 +92,10 @@ func (p *program) line(line string) error {
 		return err
 	case "TLS":
 		return p.handshake()
+	case "HELLO":
+		if err := p.handshake(); err == nil {
+			return errors.New("the handshake succeeded")
+		}
 	case "LOGIN":
 		user, password, _ := strings.Cut(rest, " ")
 		return p.login(user, password)
@@ -175,4 +186,43 @@ func cmdProgram(protocol string) command {
 func cmdLog(ts *testscript.TestScript, neg bool, _ []string) {
 	synctest.Wait()
 	fmt.Fprint(ts.Stdout(), ts.ReadFile("program.log"))
+}
+
+// cmdSettings changes what was chosen for an account, as "tenma user" does.
+func cmdSettings(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	c, _, err := config.Load(ts.MkAbs("relay.toml"))
+	ts.Check(err)
+	d, err := auth.Open(c.Auth)
+	ts.Check(err)
+	a, err := smtp.ParseMailbox(args[0])
+	ts.Check(err)
+	ts.Check(d.Change(a, func(s *mail.Settings) error {
+		for _, arg := range args[1:] {
+			key, value, _ := strings.Cut(arg, "=")
+			switch key {
+			case "forward":
+				to, err := smtp.ParseMailbox(value)
+				if err != nil {
+					return err
+				}
+				s.Forward = append(s.Forward, to)
+			case "keep":
+				s.Keep = true
+			case "vacation":
+				s.Vacation = &mail.Vacation{Text: value + "\n"}
+			case "quota":
+				n, err := strconv.ParseInt(value, 10, 64)
+				if err != nil {
+					return err
+				}
+				s.Quota = n
+			case "send-as":
+				s.SendAs = append(s.SendAs, value)
+			default:
+				return fmt.Errorf("no setting %q", key)
+			}
+		}
+		return nil
+	}))
 }

@@ -37,6 +37,7 @@ import (
 //	dns FAULT [TYPE] NAME            DNS is ok, servfail, silent or refused about a name
 //	disk full|free                   the spool's disk
 //	user ADDRESS PASSWORD            an account, before start
+//	settings ADDRESS KEY=VALUE...    of an account: forward, keep, vacation, quota, send-as
 //	key DOMAIN SELECTOR ALGORITHM    a DKIM key in keys/SELECTOR.pem and the DNS, before start
 //	verify RECEIVER                  a line to stdout for each DKIM signature it got
 //	mailbox ADDRESS N                the account has N messages; their texts go to stdout
@@ -126,20 +127,21 @@ func commands() map[string]command {
 			time.Sleep(d) // the bubble's clock, not the wall's
 			synctest.Wait()
 		},
-		"got":     cmdGot,
-		"maillog": cmdMailLog,
-		"queue":   cmdQueue,
-		"retry":   operate((*queue.Queue).Retry),
-		"hold":    operate((*queue.Queue).Hold),
-		"release": operate((*queue.Queue).Release),
-		"delete":  operate((*queue.Queue).Delete),
-		"dns":     cmdDNS,
-		"disk":    cmdDisk,
-		"user":    cmdUser,
-		"key":     cmdKey,
-		"verify":  cmdVerify,
-		"mailbox": cmdMailbox,
-		"http":    cmdHTTP,
+		"got":      cmdGot,
+		"maillog":  cmdMailLog,
+		"queue":    cmdQueue,
+		"retry":    operate((*queue.Queue).Retry),
+		"hold":     operate((*queue.Queue).Hold),
+		"release":  operate((*queue.Queue).Release),
+		"delete":   operate((*queue.Queue).Delete),
+		"dns":      cmdDNS,
+		"disk":     cmdDisk,
+		"user":     cmdUser,
+		"settings": cmdSettings,
+		"key":      cmdKey,
+		"verify":   cmdVerify,
+		"mailbox":  cmdMailbox,
+		"http":     cmdHTTP,
 	}
 }
 
