@@ -26,7 +26,8 @@ func (d *Directory) MaySend(account string, a smtp.Address) bool {
 	if slices.Contains(s.SendAs, "@"+string(a.Domain)) || slices.Contains(s.SendAs, canonical(a)) || slices.Contains(s.SendAs, key.String()) {
 		return true
 	}
-	if _, taken := d.Settings(key); taken || !d.places.Load().domains[a.Domain] {
+	p := d.places.Load()
+	if _, taken := d.Settings(key); taken && p.role(key) == "" || !p.domains[a.Domain] {
 		return false
 	}
 	return slices.ContainsFunc(d.Resolve(a), func(to smtp.Address) bool { return canon(to) == self })

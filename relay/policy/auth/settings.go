@@ -26,13 +26,17 @@ const (
 var ErrSetting = errors.New("cannot be set")
 
 // Settings gives what was chosen for an account, also for one that only the
-// external source knows; ok is false if there is none of that address. What it
-// gives must not be changed.
+// external source knows, and of a postmaster's mailbox that is nobody's account;
+// ok is false if there is none of that address. What it gives must not be changed.
 func (d *Directory) Settings(a smtp.Address) (s mail.Settings, ok bool) {
 	if acc := d.current().accounts[canon(a)]; acc != nil {
 		return acc.settings, true
 	}
-	there, err := d.places.Load().outside(canon(a))
+	p := d.places.Load()
+	if p.role(a) == "postmaster" && a.Domain != "" { // RFC 5321 section 4.5.1: somebody reads it some day
+		return s, true
+	}
+	there, err := p.outside(canon(a))
 	return s, there || err != nil // who cannot be asked about has no settings, and is no stranger
 }
 
