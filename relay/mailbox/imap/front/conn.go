@@ -63,8 +63,7 @@ type Conn struct {
 	closed bool  // Close was called
 }
 
-// errOver is what writers get when the conversation is over. The library does not
-// log an error that is net.ErrClosed.
+// errOver is what a Writer gives when the conversation is over.
 var errOver = fmt.Errorf("front: connection is over: %w", net.ErrClosed)
 
 // errCut is what a reader of a message gets that does not come to its end. It is

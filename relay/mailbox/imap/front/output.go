@@ -39,19 +39,17 @@ func (w *Writer) WriteString(s string) (int, error) {
 }
 
 // Write takes what the library writes. Its lines are edited; in IDLE they leave at
-// once.
+// once. It gives no errors: when the conversation is over the library finds out at
+// its next Read, and an error here would be one in its log, whatever the client
+// did.
 func (c *Conn) Write(p []byte) (int, error) {
-	rest := p
-	for len(rest) > 0 {
+	for rest := p; len(rest) > 0; {
 		rest = rest[c.take(rest):]
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.ended != nil:
-		return 0, errOver
-	case c.mode == idling && c.flush(writeTime) != nil:
-		return 0, errOver
+	if c.mode == idling {
+		_ = c.flush(writeTime) // a failure has ended the conversation
 	}
 	return len(p), nil
 }
@@ -98,7 +96,7 @@ func (c *Conn) take(p []byte) int {
 func (c *Conn) pass(p []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.put(p) // Write tells
+	_ = c.put(p) // the next reading tells
 }
 
 // libraryLine deals with one line that the library wrote, CRLF included.
@@ -210,7 +208,7 @@ func (c *Conn) say(line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.put([]byte(line)) == nil {
-		_ = c.put([]byte("\r\n")) // Write, and the next reading, tell
+		_ = c.put([]byte("\r\n")) // the next reading tells
 	}
 }
 

@@ -201,18 +201,20 @@ func (w *world) serve(story func(*testing.T, *world)) {
 			fronts.Serve(front.New(c, &w.front))
 		})
 	}()
+	defer func() { // also after a Fatal
+		cancel()
+		if err := <-w.done; err != nil {
+			t.Errorf("door: %v", err)
+		}
+		_ = fronts.Close()
+		if err := <-served; err != nil {
+			t.Errorf("library: %v", err)
+		}
+		for _, line := range w.said {
+			t.Errorf("the library logged: %.300s", line)
+		}
+	}()
 	story(t, w)
-	cancel()
-	if err := <-w.done; err != nil {
-		t.Errorf("door: %v", err)
-	}
-	_ = fronts.Close()
-	if err := <-served; err != nil {
-		t.Errorf("library: %v", err)
-	}
-	for _, line := range w.said {
-		t.Errorf("the library logged: %.300s", line)
-	}
 }
 
 func (w *world) newSession(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
