@@ -1,146 +1,75 @@
 package mailbox
 
 import (
-	"errors"
-	"io"
-	"time"
+	"tenma/relay/mailbox/store"
+)
 
-	"tenma/relay/mailbox/digest"
-	"tenma/relay/mailbox/ledger"
+// What mail programs see of the mail, by the names of package store, where it is
+// told. They stand here because imap and pop3 see this package only.
+type (
+	Mailbox    = store.Mailbox
+	View       = store.View
+	Folder     = store.Folder
+	Usage      = store.Usage
+	Message    = store.Message
+	Digest     = store.Digest
+	NewMessage = store.NewMessage
+	Content    = store.Content
+	Copied     = store.Copied
+	Update     = store.Update
+	Flags      = store.Flags
+	Use        = store.Use
+	Op         = store.Op
 )
 
 // Errors that callers branch on. Texts for clients are the callers' own.
 var (
-	ErrNoFolder  = errors.New("mailbox: no such folder")
-	ErrExists    = errors.New("mailbox: folder exists already")
-	ErrName      = errors.New("mailbox: not a folder name")
-	ErrFolders   = errors.New("mailbox: too many folders")
-	ErrInbox     = errors.New("mailbox: not possible with INBOX")
-	ErrQuota     = errors.New("mailbox: over quota")
-	ErrTooLarge  = errors.New("mailbox: message too large")
-	ErrKeywords  = errors.New("mailbox: too many keywords")
-	ErrExpunged  = errors.New("mailbox: message is gone")
-	ErrReadOnly  = errors.New("mailbox: opened read-only")
-	ErrInUse     = errors.New("mailbox: in use by another POP3 session")
-	ErrClosed    = ledger.ErrClosed
-	ErrNoAccount = errors.New("mailbox: account was removed")
+	ErrNoFolder  = store.ErrNoFolder
+	ErrExists    = store.ErrExists
+	ErrName      = store.ErrName
+	ErrFolders   = store.ErrFolders
+	ErrInbox     = store.ErrInbox
+	ErrQuota     = store.ErrQuota
+	ErrTooLarge  = store.ErrTooLarge
+	ErrKeywords  = store.ErrKeywords
+	ErrExpunged  = store.ErrExpunged
+	ErrReadOnly  = store.ErrReadOnly
+	ErrInUse     = store.ErrInUse
+	ErrClosed    = store.ErrClosed
+	ErrNoAccount = store.ErrNoAccount
 )
-
-// Flags are the flags of one message in one folder: five of the system's and,
-// from bit 5 on, keywords by their place in the folder's table
-// (View.Keywords).
-type Flags uint64
 
 // System flags (RFC 9051 section 2.3.2). \Recent belongs to a View.
 const (
-	Seen Flags = 1 << iota
-	Answered
-	Flagged
-	Deleted
-	Draft
-
-	SystemFlags = Seen | Answered | Flagged | Deleted | Draft
+	Seen        = store.Seen
+	Answered    = store.Answered
+	Flagged     = store.Flagged
+	Deleted     = store.Deleted
+	Draft       = store.Draft
+	SystemFlags = store.SystemFlags
 	// MaxKeywords is how many keywords a folder can have.
-	MaxKeywords = 59
+	MaxKeywords = store.MaxKeywords
 )
 
-// Use is what a folder is for (RFC 6154).
-type Use string
-
-// Uses; the texts are those of IMAP's mailbox attributes.
+// Uses of folders; the texts are those of IMAP's mailbox attributes (RFC 6154).
 const (
-	NoUse   Use = ""
-	Archive Use = `\Archive`
-	Drafts  Use = `\Drafts`
-	Junk    Use = `\Junk`
-	Sent    Use = `\Sent`
-	Trash   Use = `\Trash`
+	NoUse   = store.NoUse
+	Archive = store.Archive
+	Drafts  = store.Drafts
+	Junk    = store.Junk
+	Sent    = store.Sent
+	Trash   = store.Trash
 )
-
-// Separator stands between the levels of a folder's name.
-const Separator = '/'
-
-// Folder is what can be told of a folder without opening it.
-type Folder struct {
-	Name        string // UTF-8, NFC; "INBOX" in upper case
-	Use         Use
-	Subscribed  bool
-	NoSelect    bool // a level without a folder, or a subscription to one that is gone
-	UIDValidity uint32
-	UIDNext     uint32
-	ModSeq      uint64 // the highest
-	Messages    uint32
-	Unseen      uint32
-	Deleted     uint32 // marked \Deleted
-	Recent      uint32
-	Octets      int64
-	DeletedSize int64
-}
-
-// Usage is what a mailbox takes.
-type Usage struct {
-	Octets   int64
-	Messages int64
-	Limit    int64 // octets; 0: none
-}
-
-// Message is what is kept beside the octets of a message.
-type Message struct {
-	UID    uint32
-	Flags  Flags
-	ModSeq uint64
-	Size   int64     // octets, as Open gives them
-	Date   time.Time // when it arrived here, or as APPEND said (INTERNALDATE); to the second
-	Saved  time.Time // when it came into this folder (RFC 8514)
-	Digest Digest
-}
-
-// Digest is what the header tells to lists, searches and sorts.
-type Digest = digest.Digest
-
-// MaxDigest bounds the texts of a Digest together, in octets.
-const MaxDigest = digest.Max
-
-// NewMessage is a message to be added.
-type NewMessage struct {
-	Size  int64 // octets that Body will give; more or fewer is an error
-	Body  io.Reader
-	Date  time.Time // zero: now
-	Flags []string  // system flags and keywords, any case
-}
-
-// Content is the octets of one message, read at the caller's pace: it holds at
-// most one chunk (256 KiB) in memory. It belongs to one goroutine.
-type Content interface {
-	io.ReaderAt
-	io.WriterTo // from the start
-	Size() int64
-	Close() error
-}
-
-// Op is how Store changes flags.
-type Op uint8
 
 // Ways to change flags.
 const (
-	SetFlags Op = iota
-	AddFlags
-	DelFlags
+	SetFlags = store.SetFlags
+	AddFlags = store.AddFlags
+	DelFlags = store.DelFlags
 )
 
-// Copied tells where messages went (RFC 4315 section 3), in pairs.
-type Copied struct {
-	UIDValidity uint32
-	From, To    []uint32 // UIDs; rising
-}
+// Separator stands between the levels of a folder's name.
+const Separator = store.Separator
 
-// Update is what changed in a View, in the order in which to tell it.
-type Update struct {
-	Expunged []int // numbers as they were one after the other: tell them in this order
-	Len      int   // new length; told if Grown
-	Grown    bool
-	Recent   int   // how many are \Recent now
-	Flags    []int // numbers, after Expunged, whose flags others have changed
-	Keywords bool  // the folder has keywords that it did not have
-	Gone     bool  // the folder itself was deleted
-}
+// MaxDigest bounds the texts of a Digest together, in octets.
+const MaxDigest = store.MaxDigest

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"tenma/metrics"
+	"tenma/relay/mailbox/store"
 	"tenma/relay/wire/smtp"
 )
 
@@ -33,6 +34,38 @@ func DefaultConfig() Config {
 		Quota: -1, QuotaWarn: 90, MessageSize: 50 << 20, Folders: 2000,
 		TrashDays: 30, JunkDays: 30, POP3Days: -1,
 	}
+}
+
+func (c Config) withDefaults() Config {
+	def := DefaultConfig()
+	if c.Hostname == "" {
+		c.Hostname = "localhost"
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Quota == 0 {
+		c.Quota = def.Quota
+	}
+	for _, n := range []struct{ to, def *int }{
+		{&c.QuotaWarn, &def.QuotaWarn},
+		{&c.Folders, &def.Folders},
+		{&c.TrashDays, &def.TrashDays},
+		{&c.JunkDays, &def.JunkDays},
+		{&c.POP3Days, &def.POP3Days},
+	} {
+		if *n.to == 0 {
+			*n.to = *n.def
+		}
+	}
+	if c.MessageSize == 0 {
+		c.MessageSize = def.MessageSize
+	}
+	return c
+}
+
+func (c Config) bounds() store.Bounds {
+	return store.Bounds{MessageSize: c.MessageSize, Folders: c.Folders}
 }
 
 // Deps are what a Store works with.

@@ -1,4 +1,4 @@
-package mailbox
+package store
 
 import (
 	"context"
@@ -9,22 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"tenma/relay/mail"
-	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
-
-// quotas is a Resolver: each address is an account, with the quota that is
-// named for it.
-type quotas map[string]int64
-
-func (q quotas) Resolve(a smtp.Address) []smtp.Address { return []smtp.Address{a} }
-
-func (q quotas) Settings(a smtp.Address) (mail.Settings, bool) {
-	return mail.Settings{Quota: q[a.String()]}, true
-}
-
-func (q quotas) Accounts(func(smtp.Address) bool) {}
 
 // running is a store that runs.
 type running struct {
@@ -34,13 +20,13 @@ type running struct {
 
 // start opens a store on fs and runs it. stop ends it; at the end of the test it
 // has been stopped.
-func start(t testing.TB, fs vfs.FS, cfg Config, deps Deps) *running {
+func start(t testing.TB, fs vfs.FS, o Options) *running {
 	t.Helper()
-	cfg.Dir, deps.FS, deps.Bubble = "/boxes", fs, true
-	if deps.MemTable == 0 {
-		deps.MemTable = 1 << 20
+	o.Dir, o.FS, o.Bubble = "/boxes", fs, true
+	if o.MemTable == 0 {
+		o.MemTable = 1 << 20
 	}
-	s, err := New(cfg, deps)
+	s, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +56,7 @@ func start(t testing.TB, fs vfs.FS, cfg Config, deps Deps) *running {
 // box opens a mailbox until the end of the test.
 func (r *running) box(t testing.TB, account string) *Mailbox {
 	t.Helper()
-	m, err := r.Open(account)
+	m, err := r.Mailbox(account)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,14 +115,14 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// send is deliverTo for one message.
+// send is DeliverTo for one message.
 func (r *running) send(t testing.TB, n byte, text string, accounts ...string) []error {
 	t.Helper()
-	var to []*destination
+	var to []*Destination
 	for i, a := range accounts {
-		to = append(to, &destination{account: a, prefix: []byte("Delivered-To: " + a + "\r\n"), recipient: uint32(i)})
+		to = append(to, &Destination{Account: a, Prefix: []byte("Delivered-To: " + a + "\r\n"), Recipient: uint32(i)})
 	}
-	return r.deliverTo(t.Context(), idOf(n), to, int64(len(text)), func(w io.Writer) error {
+	return r.DeliverTo(t.Context(), idOf(n), to, int64(len(text)), func(w io.Writer) error {
 		_, err := io.WriteString(w, text)
 		return err
 	})

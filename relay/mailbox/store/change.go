@@ -1,10 +1,10 @@
-package mailbox
+package store
 
 import (
 	"slices"
 
-	"tenma/relay/mailbox/ledger"
-	"tenma/relay/mailbox/list"
+	"tenma/relay/mailbox/store/ledger"
+	"tenma/relay/mailbox/store/list"
 )
 
 // change is one step of one mailbox while it is worked out, with box.mu held

@@ -5,7 +5,7 @@ import (
 	"io"
 	"os"
 
-	"tenma/relay/mailbox/ledger"
+	"tenma/relay/mailbox/store/ledger"
 )
 
 // Content is a message's octets: its own prefix and the body. It belongs to one

@@ -1,4 +1,4 @@
-package mailbox
+package store
 
 import (
 	"container/list"
@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"sync"
 
-	"tenma/relay/mailbox/ledger"
-	"tenma/relay/mailbox/name"
+	"tenma/relay/mailbox/store/ledger"
+	"tenma/relay/mailbox/store/name"
 )
 
 // box is the state of one account's mailbox in memory. It is there while
@@ -121,7 +121,7 @@ func (s *Store) create(b *box) error {
 }
 
 // Mailbox is the mail of one account, open. It may be used from any goroutine.
-// Open gives the same state to everyone who has it open.
+// All who have one open share its state.
 //
 // What a method that returned nil has changed is on stable storage.
 type Mailbox struct {
@@ -129,9 +129,9 @@ type Mailbox struct {
 	once sync.Once
 }
 
-// Open opens the mailbox of an account, which is made with INBOX, Drafts, Sent,
+// Mailbox opens the mailbox of an account, which is made with INBOX, Drafts, Sent,
 // Trash, Junk and Archive when it is first used. Close must be called.
-func (s *Store) Open(account string) (*Mailbox, error) {
+func (s *Store) Mailbox(account string) (*Mailbox, error) {
 	b, err := s.acquire(account)
 	if err != nil {
 		return nil, err

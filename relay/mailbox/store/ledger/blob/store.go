@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"tenma/relay/mailbox/ledger"
+	"tenma/relay/mailbox/store/ledger"
 )
 
 // ChunkSize is how many octets of a body are read or written at a time. A body

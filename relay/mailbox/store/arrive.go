@@ -1,4 +1,4 @@
-package mailbox
+package store
 
 import (
 	"bytes"
@@ -11,11 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"tenma/relay/mailbox/digest"
-	"tenma/relay/mailbox/ledger"
-	"tenma/relay/mailbox/ledger/blob"
-	"tenma/relay/mailbox/list"
-	"tenma/relay/mailbox/name"
+	"tenma/relay/mailbox/store/digest"
+	"tenma/relay/mailbox/store/ledger"
+	"tenma/relay/mailbox/store/ledger/blob"
+	"tenma/relay/mailbox/store/list"
+	"tenma/relay/mailbox/store/name"
 	"tenma/spool"
 )
 
@@ -31,12 +31,12 @@ func (m *Mailbox) Append(ctx context.Context, folder string, msg NewMessage) (ui
 	s := b.s
 	clean, _ := name.Clean(folder)
 	switch {
-	case msg.Size < 0 || msg.Size > s.cfg.Load().MessageSize || msg.Size > maxMessage:
+	case msg.Size < 0 || msg.Size > s.bounds.Load().MessageSize || msg.Size > maxMessage:
 		return 0, 0, ErrTooLarge
 	case s.db.Err() != nil:
 		return 0, 0, s.db.Err()
 	}
-	if err := s.deps.MinFree(); err != nil {
+	if err := s.o.MinFree(); err != nil {
 		return 0, 0, err
 	}
 	limit := s.limit(b.account)
@@ -98,14 +98,14 @@ func (b *box) canAppend(folder string, size, limit int64) (*folder, error) {
 	return f, nil
 }
 
-// destination is one of those to whom a message is to be delivered.
-type destination struct {
-	account   string
-	folder    string // "", or one that is gone: INBOX
-	flags     []string
-	prefix    []byte // own header fields of this copy: Return-Path, Delivered-To
-	recipient uint32 // index in the envelope; together with account it names the delivery
-	force     bool   // beyond the quota
+// Destination is one of those to whom a message is to be delivered.
+type Destination struct {
+	Account   string
+	Folder    string   // "", or one that is gone: INBOX
+	Flags     []string // system flags and keywords
+	Prefix    []byte   // own header fields of this copy: Return-Path, Delivered-To
+	Recipient uint32   // index in the envelope; together with Account it names the delivery
+	Force     bool     // beyond the quota
 
 	box   *box
 	limit int64
@@ -114,13 +114,13 @@ type destination struct {
 // errArriving is a delivery of which an earlier try may still succeed.
 var errArriving = errors.New("mailbox: an earlier delivery of the message is still on its way")
 
-// deliverTo brings one message into many mailboxes, in one step: after a crash
+// DeliverTo brings one message into many mailboxes, in one step: after a crash
 // all of them have it, or none. A delivery that was made before (id,
 // recipient and account are the same, within deliveredFor of the message's
 // acceptance) is not made again and counts as made. source writes size octets; they
 // are kept once. The result has an error, or nil, for each destination: ErrQuota and
 // ErrNoAccount are its own, any other is everybody's.
-func (s *Store) deliverTo(ctx context.Context, id spool.ID, to []*destination, size int64, source func(io.Writer) error) []error {
+func (s *Store) DeliverTo(ctx context.Context, id spool.ID, to []*Destination, size int64, source func(io.Writer) error) []error {
 	errs := make([]error, len(to))
 	fail := func(err error) []error {
 		for i := range errs {
@@ -139,15 +139,15 @@ func (s *Store) deliverTo(ctx context.Context, id spool.ID, to []*destination, s
 	}()
 	err := s.db.Err()
 	if err == nil {
-		err = s.deps.MinFree()
+		err = s.o.MinFree()
 	}
 	if err == nil && size > maxMessage-64<<10 {
 		err = ErrTooLarge
 	}
 	for i, d := range to {
 		if errs[i] = err; err == nil {
-			d.limit = s.limit(d.account)
-			d.box, errs[i] = s.acquire(d.account)
+			d.limit = s.limit(d.Account)
+			d.box, errs[i] = s.acquire(d.Account)
 		}
 	}
 	left := s.claim(id, to, errs, size)
@@ -173,12 +173,12 @@ func (s *Store) deliverTo(ctx context.Context, id spool.ID, to []*destination, s
 
 // claim gives the destinations that want the message, and keeps others from
 // delivering it to them meanwhile.
-func (s *Store) claim(id spool.ID, to []*destination, errs []error, size int64) (left []*destination) {
+func (s *Store) claim(id spool.ID, to []*Destination, errs []error, size int64) (left []*Destination) {
 	for i, d := range to {
 		if errs[i] != nil {
 			continue
 		}
-		b, key := d.box, ledger.Delivery{ID: id, Recipient: d.recipient}
+		b, key := d.box, ledger.Delivery{ID: id, Recipient: d.Recipient}
 		b.mu.Lock()
 		errs[i] = d.fits(size)
 		if errs[i] == nil && b.arriving[key] {
@@ -199,7 +199,7 @@ func (s *Store) claim(id spool.ID, to []*destination, errs []error, size int64) 
 		rec, err := s.db.Get(ledger.DeliveryKey(key, user))
 		if err != nil || rec != nil {
 			errs[i] = err
-			release(id, []*destination{d})
+			release(id, []*Destination{d})
 			continue
 		}
 		left = append(left, d)
@@ -207,29 +207,29 @@ func (s *Store) claim(id spool.ID, to []*destination, errs []error, size int64) 
 	return left
 }
 
-func release(id spool.ID, of []*destination) {
+func release(id spool.ID, of []*Destination) {
 	for _, d := range of {
 		d.box.mu.Lock()
-		delete(d.box.arriving, ledger.Delivery{ID: id, Recipient: d.recipient})
+		delete(d.box.arriving, ledger.Delivery{ID: id, Recipient: d.Recipient})
 		d.box.mu.Unlock()
 	}
 }
 
 // fits is nil if a message of that size may come in. box.mu is held.
-func (d *destination) fits(size int64) error {
+func (d *Destination) fits(size int64) error {
 	b := d.box
 	switch {
 	case b.removed:
 		return ErrNoAccount
-	case !d.force && d.limit > 0 && b.octets+size+int64(len(d.prefix)) > d.limit:
+	case !d.Force && d.limit > 0 && b.octets+size+int64(len(d.Prefix)) > d.limit:
 		return ErrQuota
 	}
 	return d.target().takes(1)
 }
 
 // target is the folder into which it goes.
-func (d *destination) target() *folder {
-	clean, _ := name.Clean(d.folder)
+func (d *Destination) target() *folder {
+	clean, _ := name.Clean(d.Folder)
 	if f := d.box.folders[clean]; f != nil && !f.rec.NoSelect {
 		return f
 	}
@@ -238,7 +238,7 @@ func (d *destination) target() *folder {
 
 // place works out the one change that brings the message to all. It is nil if
 // nobody can take it.
-func (s *Store) place(id spool.ID, left []*destination, errs []error, to []*destination, body *blob.Body) *ledger.Change {
+func (s *Store) place(id spool.ID, left []*Destination, errs []error, to []*Destination, body *blob.Body) *ledger.Change {
 	now := time.Now().Unix()
 	dig := digest.Make(body.Head)
 	encoded := dig.Encode()
@@ -258,15 +258,15 @@ func (s *Store) place(id spool.ID, left []*destination, errs []error, to []*dest
 			changes[b] = c
 		}
 		f := d.target()
-		flags, err := f.bits(d.flags, func() { c.touch(f) })
+		flags, err := f.bits(d.Flags, func() { c.touch(f) })
 		if err != nil {
 			flags = 0 // no reason to lose a message
 		}
 		e := c.add(f, c.step(f), flags, &ledger.Info{
-			Blob: body.ID, BlobSize: body.Size, Date: now, Saved: now, Prefix: d.prefix, Digest: encoded,
+			Blob: body.ID, BlobSize: body.Size, Date: now, Saved: now, Prefix: d.Prefix, Digest: encoded,
 		})
 		f.added([]list.Entry{e})
-		batch.Set(ledger.DeliveryKey(ledger.Delivery{ID: id, Recipient: d.recipient}, b.user.ID), nil)
+		batch.Set(ledger.DeliveryKey(ledger.Delivery{ID: id, Recipient: d.Recipient}, b.user.ID), nil)
 		taken = true
 	}
 	var published []func()
@@ -300,7 +300,7 @@ func (s *Store) place(id spool.ID, left []*destination, errs []error, to []*dest
 
 // lockAll locks the mailboxes of some destinations, each once, in the order of
 // their names, so that two deliveries never wait for one another.
-func lockAll(of []*destination) []*box {
+func lockAll(of []*Destination) []*box {
 	var boxes []*box
 	for _, d := range of {
 		boxes = append(boxes, d.box)
@@ -313,11 +313,12 @@ func lockAll(of []*destination) []*box {
 	return boxes
 }
 
-// write is deliverTo for one message of our own making: a warning.
-func (s *Store) write(ctx context.Context, account, folder string, text []byte, force bool) error {
+// Write is DeliverTo for one message of our own making, into a folder or, if it
+// does not exist, INBOX; with force also beyond the quota.
+func (s *Store) Write(ctx context.Context, account, folder string, text []byte, force bool) error {
 	var id spool.ID
-	s.deps.Random(id[:])
-	errs := s.deliverTo(ctx, id, []*destination{{account: account, folder: folder, force: force}}, int64(len(text)), func(w io.Writer) error {
+	s.o.Random(id[:])
+	errs := s.DeliverTo(ctx, id, []*Destination{{Account: account, Folder: folder, Force: force}}, int64(len(text)), func(w io.Writer) error {
 		_, err := io.Copy(w, bytes.NewReader(text))
 		return err
 	})

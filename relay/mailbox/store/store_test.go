@@ -1,4 +1,4 @@
-package mailbox
+package store
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 
 func TestStory(t *testing.T) {
 	fs := vfs.NewMem()
-	r := start(t, fs, Config{}, Deps{})
+	r := start(t, fs, Options{})
 	m := r.box(t, "Ann@b.test")
 	var names []string
 	for _, f := range m.Folders() {
@@ -90,7 +90,7 @@ func TestStory(t *testing.T) {
 	}
 	must(t, r.stop())
 
-	r = start(t, fs, Config{}, Deps{})
+	r = start(t, fs, Options{})
 	m = r.box(t, ann)
 	v = view(t, m, "INBOX")
 	if v.Len() != 4 || v.UID(1) != 1 || v.UID(2) != 4 || v.UID(3) != 6 || textAt(t, v, 4) != "Delivered-To: ann@b.test\r\n"+textOf(7) {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 
-	"tenma/relay/mailbox/ledger"
+	"tenma/relay/mailbox/store/ledger"
 )
 
 // ErrSize is a source that gave more or fewer octets than it promised.

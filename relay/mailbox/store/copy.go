@@ -1,13 +1,13 @@
-package mailbox
+package store
 
 import (
 	"context"
 	"slices"
 	"time"
 
-	"tenma/relay/mailbox/ledger"
-	"tenma/relay/mailbox/list"
-	"tenma/relay/mailbox/name"
+	"tenma/relay/mailbox/store/ledger"
+	"tenma/relay/mailbox/store/list"
+	"tenma/relay/mailbox/store/name"
 )
 
 // Copy and Move bring messages into another folder, with flags and dates,
@@ -29,7 +29,7 @@ func (v *View) copy(ctx context.Context, seqs []int, folder string, move bool) (
 		return Copied{}, err
 	}
 	if !move {
-		if err := s.deps.MinFree(); err != nil {
+		if err := s.o.MinFree(); err != nil {
 			return Copied{}, err
 		}
 	}

@@ -1,11 +1,11 @@
-package mailbox
+package store
 
 import (
 	"context"
 	"time"
 
-	"tenma/relay/mailbox/ledger"
-	"tenma/relay/mailbox/ledger/blob"
+	"tenma/relay/mailbox/store/ledger"
+	"tenma/relay/mailbox/store/ledger/blob"
 	"tenma/spool"
 )
 
@@ -46,7 +46,7 @@ func (s *Store) clean(ctx context.Context) {
 func (s *Store) tidyUp(ctx context.Context, jobs ...func(context.Context) error) {
 	for _, job := range jobs {
 		if err := job(ctx); err != nil && ctx.Err() == nil && s.db.Err() == nil {
-			s.log.Error("mailboxes: clearing away what was removed failed; it is tried again", "error", err)
+			s.o.Log.Error("mailboxes: clearing away what was removed failed; it is tried again", "error", err)
 		}
 	}
 }
@@ -124,3 +124,5 @@ func (s *Store) forgetDeliveries(ctx context.Context) error {
 	b.DeleteRange(lower, upper)
 	return s.db.Do(ctx, &ledger.Change{Batch: b, NoSync: true})
 }
+
+const day = 24 * time.Hour

@@ -1,13 +1,13 @@
-package mailbox
+package store
 
 import (
 	"context"
 	"slices"
 	"time"
 
-	"tenma/relay/mailbox/ledger"
-	"tenma/relay/mailbox/ledger/blob"
-	"tenma/relay/mailbox/list"
+	"tenma/relay/mailbox/store/ledger"
+	"tenma/relay/mailbox/store/ledger/blob"
+	"tenma/relay/mailbox/store/list"
 )
 
 // uids gives the UIDs of messages with these numbers, rising, each once.

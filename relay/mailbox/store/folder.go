@@ -1,4 +1,4 @@
-package mailbox
+package store
 
 import (
 	stdlist "container/list"
@@ -6,8 +6,8 @@ import (
 	"math"
 	"strings"
 
-	"tenma/relay/mailbox/ledger"
-	"tenma/relay/mailbox/list"
+	"tenma/relay/mailbox/store/ledger"
+	"tenma/relay/mailbox/store/list"
 )
 
 // folder is the state of one folder. box.mu guards it, but for idle and weight.

@@ -1,4 +1,4 @@
-package mailbox
+package store
 
 import (
 	"context"
@@ -6,11 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"tenma/relay/mailbox/digest"
-	"tenma/relay/mailbox/ledger"
-	"tenma/relay/mailbox/ledger/blob"
-	"tenma/relay/mailbox/list"
-	"tenma/relay/mailbox/name"
+	"tenma/relay/mailbox/store/digest"
+	"tenma/relay/mailbox/store/ledger"
+	"tenma/relay/mailbox/store/ledger/blob"
+	"tenma/relay/mailbox/store/list"
+	"tenma/relay/mailbox/store/name"
 )
 
 // View is one session's picture of a folder: a list of messages, numbered from

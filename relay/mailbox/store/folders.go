@@ -1,4 +1,4 @@
-package mailbox
+package store
 
 import (
 	"cmp"
@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"tenma/relay/mailbox/ledger"
-	"tenma/relay/mailbox/list"
-	"tenma/relay/mailbox/name"
+	"tenma/relay/mailbox/store/ledger"
+	"tenma/relay/mailbox/store/list"
+	"tenma/relay/mailbox/store/name"
 )
 
 func (f *folder) public() Folder {
@@ -119,7 +119,7 @@ func (c *change) room(n string) error {
 			more++
 		}
 	}
-	if len(c.b.folders)+more > c.b.s.cfg.Load().Folders {
+	if len(c.b.folders)+more > c.b.s.bounds.Load().Folders {
 		return ErrFolders
 	}
 	return nil
