@@ -63,6 +63,7 @@ var thirdParty = map[string]string{
 var testParty = map[string]string{
 	"github.com/google/go-cmp":        "readable differences",
 	"go.uber.org/goleak":              "goroutines that a test left behind",
+	"github.com/go-asn1-ber/asn1-ber": "a small LDAP server to log in to",
 	"pgregory.net/rapid":              "properties with shrinking",
 	"github.com/rogpeppe/go-internal": "testscript: end-to-end stories as text",
 }
