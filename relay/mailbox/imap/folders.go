@@ -19,7 +19,7 @@ func (s *session) Select(name string, options *goimap.SelectOptions) (*goimap.Se
 	if err != nil {
 		return nil, s.answer(err).library()
 	}
-	s.view = view
+	s.view, s.keywords = view, len(view.Keywords())
 	f := view.Folder()
 	data := &goimap.SelectData{
 		Flags: flags(append(systemFlags(), view.Keywords()...)), PermanentFlags: flags(s.permanentFlags()),
@@ -76,7 +76,7 @@ func (s *session) Unselect() error {
 func (s *session) Expunge(*imapserver.ExpungeWriter, *goimap.UIDSet) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.view.ReadOnly() {
+	if s.view == nil || s.view.ReadOnly() {
 		return nil
 	}
 	if err := s.view.Expunge(s.l.s.work, nil); err != nil {
@@ -119,7 +119,12 @@ func isUse(u mailbox.Use) bool {
 
 // Delete removes a folder (RFC 9051 section 6.3.5).
 func (s *session) Delete(name string) error {
-	return s.do(func(b *mailbox.Mailbox) error { return b.Delete(s.l.s.work, name) })
+	return s.do(func(b *mailbox.Mailbox) error {
+		if s.view != nil && s.view.Folder().Name == name && name != "INBOX" {
+			s.unselect() // its own doing is no reason to end the session
+		}
+		return b.Delete(s.l.s.work, name)
+	})
 }
 
 // Rename moves a folder (RFC 9051 section 6.3.6).

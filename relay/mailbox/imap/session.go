@@ -33,6 +33,7 @@ type session struct {
 	exchange *sasl.Exchange
 	box      *mailbox.Mailbox // from login to the end
 	view     *mailbox.View    // from SELECT to CLOSE
+	keywords int              // of the view, as the client knows
 	saved    goimap.UIDSet    // what SEARCH saved (RFC 5182)
 	// condstore: the client has shown that it knows mod-sequences (RFC 7162
 	// section 3.1), and hears of them from then on.
@@ -117,6 +118,7 @@ func (s *session) Idle(_ *imapserver.UpdateWriter, stop <-chan struct{}) error {
 		if err != nil {
 			return err
 		}
+		_, _ = s.conn.Write(nil) // in IDLE the front sends what it has collected at each write of the library's; this is none
 		select {
 		case <-stop:
 			return nil
@@ -151,9 +153,7 @@ func (s *session) tell(expunge, withUID bool) error {
 		w.Number(int64(n))
 		w.Raw(" EXPUNGE\r\n")
 	}
-	if u.Keywords {
-		s.writeFlags()
-	}
+	s.tellKeywords()
 	if u.Grown {
 		w.Raw("* ")
 		w.Number(int64(u.Len))
@@ -205,6 +205,14 @@ func (s *session) writeFlagsOf(seq int, flags mailbox.Flags) {
 		names = append(names, `\Recent`)
 	}
 	s.out.FlagList(names)
+}
+
+// tellKeywords tells which flags there are if there are more than were told.
+func (s *session) tellKeywords() {
+	if n := len(s.view.Keywords()); n != s.keywords {
+		s.keywords = n
+		s.writeFlags()
+	}
 }
 
 // writeFlags tells which flags the mailbox has (RFC 9051 sections 7.3.5, 7.1).
