@@ -89,10 +89,10 @@ func (r *reader) matches(name, value string, text []byte) bool {
 }
 
 func (r *reader) has(value string, text []byte) bool {
-	if len(value) < len(text)/8 { // folding does not make text so much longer
+	if len(value) < len(text)/16 { // folding does not make text so much longer
 		return false
 	}
-	r.fold = fold(r.fold[:0], []byte(value))
+	r.fold = fold(r.fold[:0], value)
 	return bytes.Contains(r.fold, text)
 }
 

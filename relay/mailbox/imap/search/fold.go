@@ -10,32 +10,33 @@ import (
 
 // fold appends text to out in the form in which texts are compared: accents
 // and signs that are composed taken apart, wide and other forms of a letter
-// replaced by the letter (NFKD), and small letters for capitals. Octets that
-// are no UTF-8 stay.
-func fold(out, text []byte) []byte {
-	for len(text) > 0 {
-		n := 0
-		for n < len(text) && text[n] < utf8.RuneSelf {
-			n++
+// replaced by the letter (as in NFKD, but marks stay in the order in which they
+// came), and small letters for capitals. Octets that are no UTF-8 stay.
+func fold[T string | []byte](out []byte, text T) []byte {
+	for i := 0; i < len(text); {
+		if c := text[i]; c < utf8.RuneSelf {
+			n := i + 1
+			for n < len(text) && text[n] < utf8.RuneSelf {
+				n++
+			}
+			out = appendLower(out, text[i:n])
+			i = n
+			continue
 		}
-		out = appendLower(out, text[:n])
-		text = text[n:]
-		if len(text) == 0 {
-			break
+		// Four octets at most: no copy of the text is made.
+		var letter [utf8.UTFMax]byte
+		r, n := utf8.DecodeRune(letter[:copy(letter[:], text[i:min(i+utf8.UTFMax, len(text))])])
+		if r == utf8.RuneError && n == 1 {
+			out = append(out, text[i])
+		} else {
+			out = foldRune(out, r, letter[:n])
 		}
-		n = 0
-		for n < len(text) && text[n] >= utf8.RuneSelf {
-			n++
-		}
-		// A mark that combines with a letter before it is of no account here:
-		// letters of ASCII have nothing to take apart.
-		out = foldWide(out, text[:n])
-		text = text[n:]
+		i += n
 	}
 	return out
 }
 
-func appendLower(out, text []byte) []byte {
+func appendLower[T string | []byte](out []byte, text T) []byte {
 	at := len(out)
 	out = append(out, text...)
 	for i, c := range out[at:] {
@@ -46,37 +47,45 @@ func appendLower(out, text []byte) []byte {
 	return out
 }
 
-// foldWide folds text without ASCII.
-func foldWide(out, text []byte) []byte {
-	var scratch [256]byte
-	for len(text) > 0 {
-		// In pieces, so that nothing grows; each ends with a letter.
-		piece := text
-		if len(piece) > len(scratch)/4 {
-			cut := len(scratch) / 4
-			for cut > 0 && !utf8.RuneStart(piece[cut]) {
-				cut--
-			}
-			if cut > 0 {
-				piece = piece[:cut]
-			}
+// Syllables of Hangul are taken apart by reckoning (The Unicode Standard,
+// section 3.12).
+const (
+	hangulFirst, hangulLast             = 0xac00, 0xd7a3
+	leadBase, vowelBase, trailBase      = 0x1100, 0x1161, 0x11a7
+	vowelCount, trailCount              = 21, 28
+	noCaseFirst, noCaseLast        rune = 0x2e80, 0xa63f // signs of East Asia
+)
+
+func foldRune(out []byte, r rune, letter []byte) []byte {
+	switch {
+	case r >= hangulFirst && r <= hangulLast:
+		s := r - hangulFirst
+		out = utf8.AppendRune(out, leadBase+s/(vowelCount*trailCount))
+		out = utf8.AppendRune(out, vowelBase+s%(vowelCount*trailCount)/trailCount)
+		if t := s % trailCount; t > 0 {
+			out = utf8.AppendRune(out, trailBase+t)
 		}
-		text = text[len(piece):]
-		apart := piece
-		if !norm.NFKD.IsNormal(piece) {
-			apart = norm.NFKD.Append(scratch[:0], piece...)
-		}
-		for len(apart) > 0 {
-			r, n := utf8.DecodeRune(apart)
-			if r == utf8.RuneError && n == 1 {
-				out = append(out, apart[0])
-			} else {
-				out = utf8.AppendRune(out, unicode.ToLower(unicode.ToUpper(r)))
-			}
-			apart = apart[n:]
-		}
+		return out
+	case r >= 0x4e00 && r <= 0x9fff: // unified ideographs, which have no other form
+		return append(out, letter...)
+	}
+	apart := norm.NFKD.Properties(letter).Decomposition()
+	if apart == nil {
+		return utf8.AppendRune(out, lower(r))
+	}
+	for len(apart) > 0 {
+		r, n := utf8.DecodeRune(apart)
+		out = utf8.AppendRune(out, lower(r))
+		apart = apart[n:]
 	}
 	return out
+}
+
+func lower(r rune) rune {
+	if r >= noCaseFirst && r <= noCaseLast {
+		return r
+	}
+	return unicode.ToLower(unicode.ToUpper(r))
 }
 
 // stream looks for texts in a text that comes in pieces.

@@ -184,7 +184,7 @@ func (b By) of(m *mailbox.Message, scratch *[]byte) value {
 // text is the form of a text in which i;ascii-casemap and i;unicode-casemap
 // order it: capitals, so that signs such as "_" come behind letters.
 func text(s string, scratch *[]byte) value {
-	b := fold((*scratch)[:0], []byte(s[:min(len(s), 4*maxValue)]))
+	b := fold((*scratch)[:0], s[:min(len(s), 4*maxValue)])
 	for i, c := range b {
 		if c-'a' < 26 {
 			b[i] = c - 'a' + 'A'

@@ -80,7 +80,7 @@ func (v *memory) Each(ctx context.Context, first, last int, fn func(int, *mailbo
 		if seq%256 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if m := v.list[seq-1]; !m.gone {
+		if m := &v.list[seq-1]; !m.gone {
 			v.reads++
 			if !fn(seq, &m.Message) {
 				break
