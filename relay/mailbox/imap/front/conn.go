@@ -53,7 +53,6 @@ type Conn struct {
 	through  bool   // the rest of a line passes as it is
 	octetsTo int64  // so many octets of a literal follow
 	midLine  bool   // the next octets go on with a line that had a literal
-	answered bool   // cmd's tagged response has been seen
 	spoiled  bool   // IDLE was ended by something else than DONE
 
 	mu     sync.Mutex // guards what follows, and the writing to dc
@@ -139,17 +138,14 @@ func (c *Conn) next() bool {
 	return len(c.shown) > 0
 }
 
-// finish is between two commands: what the library left undone of the last one is
-// made good.
+// finish is between two commands. It reads a message that the library did not
+// want, which a client sends that did not wait for its leave.
 func (c *Conn) finish() {
-	if m := c.message; m != nil { // refused by the library before it came
+	if m := c.message; m != nil {
 		c.message = nil
 		if m.nonSync && !c.isOver() && c.swallow(m.left) {
 			_, _ = c.line(nil, maxTail) // an error has ended it all
 		}
-	}
-	if c.cmd != nil && !c.answered {
-		c.reply(c.cmd.Tag, "BAD command is not complete")
 	}
 	c.cmd = nil
 }

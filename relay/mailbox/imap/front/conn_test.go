@@ -220,6 +220,18 @@ func TestLiteralsOfTheLibrary(t *testing.T) {
 	})
 }
 
+// Texts of answers may be anybody's, and no literal follows them.
+func TestTextsOfTheLibrary(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		p := w.login()
+		for _, text := range []string{"x {20}", "* 1 x {20}", "+ x", "a OK [CAPABILITY X]"} {
+			p.ask(fmt.Sprintf("a DELETE %q", text), "a NO "+text)
+			p.ask("b LOGIN", "b BAD")
+			p.ask("c NOOP", "c OK")
+		}
+	})
+}
+
 // Nobody who does not read holds a connection, or memory, for long.
 func TestSlowReader(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

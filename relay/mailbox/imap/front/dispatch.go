@@ -8,7 +8,7 @@ import (
 // dispatch answers a command, or has it answered by the session, or shows it to
 // the library.
 func (c *Conn) dispatch(cmd *Command) {
-	c.cmd, c.answered = cmd, false
+	c.cmd = cmd
 	if status := c.gate(cmd); status != "" {
 		c.refuseCommand(status)
 		return

@@ -51,14 +51,14 @@ func (c *Conn) endMessage(m *message) error {
 			return errCut
 		}
 	}
-	c.text = append(c.text[:0], c.in[c.r:c.r+int(m.left)]...)
+	last := append([]byte(nil), c.in[c.r:c.r+int(m.left)]...)
 	c.r += int(m.left)
-	text, err := c.line(c.text, len(c.text)+maxTail)
+	rest, err := c.line(c.text[:0], maxTail)
 	if err != nil {
 		return errCut
 	}
-	c.text = text
-	tail := bytes.TrimRight(text[m.left:], " ")
+	c.text = rest
+	tail := bytes.TrimRight(rest, " ")
 	if m.wrapped != equal(tail, ")") || !m.wrapped && len(tail) > 0 {
 		// Perhaps a second message (RFC 3502), which nobody offered. The library
 		// cannot be told but by an error, after which it is of no more use.
@@ -68,7 +68,7 @@ func (c *Conn) endMessage(m *message) error {
 		return errCut
 	}
 	c.message = nil
-	c.show(text)
+	c.show(append(last, tail...))
 	return nil
 }
 

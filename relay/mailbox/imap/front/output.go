@@ -174,7 +174,7 @@ func (c *Conn) taggedLine(line, status []byte) []byte {
 		line = []byte(c.cmd.Tag + " BAD IDLE is ended by DONE")
 		status = []byte("BAD")
 	}
-	c.spoiled, c.answered = false, true
+	c.spoiled = false
 	ok := bytes.HasPrefix(status, []byte("OK"))
 	if ok && (c.cmd.Name == "LOGIN" || c.cmd.Name == "AUTHENTICATE") {
 		c.loggedIn = true
@@ -195,7 +195,6 @@ func (c *Conn) tally(status []byte) {
 
 // reply answers a command: the session's or the front's own word.
 func (c *Conn) reply(tag, status string) {
-	c.answered = true
 	if status == "" {
 		status = "NO [SERVERBUG] no answer"
 	}

@@ -106,6 +106,11 @@ func (s *session) Login(user, password string) error {
 	return s.Session.Login(user, password)
 }
 
+// Delete refuses with a text that is the client's.
+func (s *session) Delete(name string) error {
+	return &imap.Error{Type: imap.StatusResponseTypeNo, Text: name}
+}
+
 func (s *session) Append(mailbox string, r imap.LiteralReader, o *imap.AppendOptions) (*imap.AppendData, error) {
 	body, err := io.ReadAll(r)
 	s.w.mu.Lock()
