@@ -6,18 +6,16 @@ package digest
 
 import (
 	"encoding/binary"
-	"net/mail"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"tenma/relay/wire/header"
+	"tenma/relay/wire/mime"
 )
 
 // Digest is of the header what lists, searches and sorts want, decoded to
 // UTF-8, together at most Max octets: each text is cut, never the start of one.
-// Texts that SEARCH compares are complete where Whole is set; otherwise the
-// message itself must be read.
+// All but References are complete, and no field but those of addresses occurs
+// twice, where Whole is set; otherwise a search must read the message itself.
 type Digest struct {
 	From, To, Cc, Subject string    // the whole fields as text, decoded
 	Sent                  time.Time // of Date; zero: none or unreadable
@@ -29,103 +27,25 @@ type Digest struct {
 // Max bounds the texts of a Digest together, in octets.
 const Max = 4 << 10
 
-// Shares of Max. References can be long in old threads; its start (the root) and
-// In-Reply-To (the parent) are what threading needs most.
-const (
-	maxFrom, maxTo, maxCc = 512, 1024, 512
-	maxSubject            = 768
-	maxID                 = 256
-	maxReferences         = 768
-)
-
 // Make reads the header section in head, which is the start of a message.
 func Make(head []byte) Digest {
-	end, _, ok := header.End(head, 0)
-	if !ok {
+	end, _, whole := header.End(head, 0)
+	if !whole {
 		end = len(head)
 	}
-	d := Digest{Whole: ok}
-	seen := map[string]bool{}
-	for f := range header.Section(head[:end]).Fields() {
-		for _, t := range d.texts() {
-			if !f.Is(t.name) {
-				continue
-			}
-			if seen[t.name] {
-				d.Whole = d.Whole && !t.searched
-				continue
-			}
-			seen[t.name] = true
-			raw := f.Text()
-			var whole bool
-			if *t.to, whole = t.text(raw); t.searched && !whole {
-				d.Whole = false
-			}
-		}
-		if d.Sent.IsZero() && f.Is("Date") {
-			d.Sent = date(f.Text())
-		}
+	s := mime.Summarize(header.Section(head[:end]), Max)
+	if y := s.Sent.Year(); y < 1 || y > 9999 { // no record could hold it
+		s.Sent = time.Time{}
 	}
-	return d
-}
-
-type part struct {
-	name     string
-	to       *string
-	limit    int
-	searched bool // by texts that Whole speaks of
-	id       bool // no encoded words
-}
-
-func (d *Digest) texts() [7]part {
-	return [...]part{
-		{"From", &d.From, maxFrom, true, false},
-		{"To", &d.To, maxTo, true, false},
-		{"Cc", &d.Cc, maxCc, true, false},
-		{"Subject", &d.Subject, maxSubject, true, false},
-		{"Message-ID", &d.MessageID, maxID, false, true},
-		{"In-Reply-To", &d.InReplyTo, maxID, false, true},
-		{"References", &d.References, maxReferences, false, true},
+	return Digest{
+		From: s.From, To: s.To, Cc: s.Cc, Subject: s.Subject, Sent: s.Sent,
+		MessageID: s.MessageID, InReplyTo: s.InReplyTo, References: s.References, Whole: whole && s.Whole,
 	}
 }
 
-// text decodes and cuts. whole is false if something was cut or stayed encoded.
-func (t *part) text(raw string) (s string, whole bool) {
-	if t.id {
-		s = strings.ToValidUTF8(raw, "\ufffd")
-		return cut(s, t.limit), len(s) <= t.limit
-	}
-	s = header.Decode(raw, t.limit+utf8.UTFMax)
-	if len(s) <= t.limit {
-		return s, !strings.Contains(s, "=?") && len(raw) < 8*t.limit
-	}
-	return cut(s, t.limit), false
-}
-
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
-}
-
-// maxDate is longer than any date with comments that people's programs write.
-const maxDate = 128
-
-// date reads a Date field; zero if it cannot be read, or has a year that no
-// record could hold.
-func date(s string) time.Time {
-	if len(s) > maxDate {
-		return time.Time{}
-	}
-	t, err := mail.ParseDate(s)
-	if err != nil || t.Year() < 1 || t.Year() > 9999 {
-		return time.Time{}
-	}
-	return t
+// texts are the texts in the order of a record.
+func (d *Digest) texts() [7]*string {
+	return [...]*string{&d.From, &d.To, &d.Cc, &d.Subject, &d.MessageID, &d.InReplyTo, &d.References}
 }
 
 // Encode makes a record.
@@ -143,10 +63,10 @@ func (d *Digest) Encode() []byte {
 		b = binary.AppendVarint(binary.AppendVarint(b, d.Sent.Unix()), int64(zone))
 	}
 	for _, t := range d.texts() {
-		b = binary.AppendUvarint(b, uint64(len(*t.to)))
+		b = binary.AppendUvarint(b, uint64(len(*t)))
 	}
 	for _, t := range d.texts() {
-		b = append(b, *t.to...)
+		b = append(b, *t...)
 	}
 	return b
 }
@@ -185,7 +105,7 @@ func Decode(b []byte) Digest {
 		if lengths[i] > len(all) {
 			return Digest{}
 		}
-		*t.to, all = all[:lengths[i]], all[lengths[i]:]
+		*t, all = all[:lengths[i]], all[lengths[i]:]
 	}
 	d.Whole = bits&1 != 0
 	return d
