@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"tenma/metrics"
@@ -49,7 +50,13 @@ func New(cfg Config, deps Deps) (*Store, error) {
 
 // Run works until ctx is cancelled and all that was begun is durable. Its error
 // is what made the disk fail. Without it, whatever writes waits.
-func (s *Store) Run(ctx context.Context) error { return s.Store.Run(ctx) }
+func (s *Store) Run(ctx context.Context) error {
+	var janitor sync.WaitGroup
+	janitor.Go(func() { s.janitor(ctx) })
+	err := s.Store.Run(ctx)
+	janitor.Wait()
+	return err
+}
 
 // Apply puts another configuration in force, but for Dir and Log.
 func (s *Store) Apply(cfg Config) {
