@@ -196,8 +196,10 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 		}
 		o.TLS = pair.Server()
 	}
+	r.recipients = &recipients{people: r.people, boxes: r.mailbox}
+	r.recipients.apply(c)
 	r.ingress = ingress.New(c.Ingress, ingress.Deps{
-		Intake: r.intake, Directory: r.people, Auth: r.people.Service("smtp"), Record: r.maillog, TLS: o.TLS,
+		Intake: r.intake, Directory: r.recipients, Auth: r.people.Service("smtp"), Record: r.maillog, TLS: o.TLS,
 		Metrics: m.Ingress, Log: o.Log, Listen: o.Listen,
 	})
 	r.imap = imap.New(c.IMAP, imap.Deps{
@@ -208,7 +210,7 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 	})
 	r.setup = setup.New(c.Setup)
 	r.admin = admin.New(c.Admin, admin.Deps{
-		Queue: r.queue, Health: r.Health, Ready: r.Ready, Setup: r.setup, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
+		Queue: r.queue, Mailboxes: usage{r.mailbox}, Health: r.Health, Ready: r.Ready, Setup: r.setup, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
 		Log: o.Log, Listen: o.Listen,
 	})
 	return nil

@@ -66,22 +66,23 @@ type Options struct {
 type Relay struct {
 	log *slog.Logger
 
-	dns      *dnscache.Cache
-	router   *route.Adviser
-	people   *auth.Directory
-	signer   *dkim.Signer
-	maillog  *maillog.Log
-	spool    Engine
-	mailbox  *mailbox.Store
-	delivery *delivery.Client
-	composer *bounce.Composer
-	queue    *queue.Queue
-	intake   *intake.Server
-	ingress  *ingress.Server
-	imap     *imap.Server
-	pop3     *pop3.Server
-	setup    *setup.Handler
-	admin    *admin.Server
+	dns        *dnscache.Cache
+	router     *route.Adviser
+	people     *auth.Directory
+	recipients *recipients
+	signer     *dkim.Signer
+	maillog    *maillog.Log
+	spool      Engine
+	mailbox    *mailbox.Store
+	delivery   *delivery.Client
+	composer   *bounce.Composer
+	queue      *queue.Queue
+	intake     *intake.Server
+	ingress    *ingress.Server
+	imap       *imap.Server
+	pop3       *pop3.Server
+	setup      *setup.Handler
+	admin      *admin.Server
 
 	mu     sync.Mutex
 	ready  bool           // guarded by mu: between start and stop
@@ -218,8 +219,10 @@ func (r *Relay) setReady(on bool) {
 // Health is nil while the relay can keep its promises: storage works. A full
 // disk is no illness.
 func (r *Relay) Health() error {
-	if err := r.spool.Health(); !errors.Is(err, spool.ErrFull) {
-		return err
+	for _, store := range []interface{ Health() error }{r.spool, r.mailbox} {
+		if err := store.Health(); err != nil && !errors.Is(err, spool.ErrFull) {
+			return err
+		}
 	}
 	return nil
 }
@@ -262,6 +265,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.delivery.Apply(c.Delivery)
 	r.queue.Apply(c.Queue)
 	r.intake.Apply(c.Intake)
+	r.recipients.apply(c)
 	r.ingress.Apply(c.Ingress)
 	r.mailbox.Apply(c.Mailbox)
 	r.imap.Apply(c.IMAP)

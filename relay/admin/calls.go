@@ -27,7 +27,7 @@ func calls() []call {
 			serve: func(s *Server, r *http.Request) (any, error) { return s.verb(r, name, act(s.deps.Queue)) },
 		}
 	}
-	return []call{
+	return append(mailboxCalls(), []call{
 		{
 			method: http.MethodGet, path: "/api/v1/queue", summary: "List queued messages, oldest first", query: listParameters(), answer: Page{},
 			serve: (*Server).list,
@@ -47,7 +47,7 @@ func calls() []call {
 		verb("delete", "Remove messages without telling their senders", func(q Queue) func(context.Context, queue.Filter) (int, error) { return q.Delete }),
 		verb("hold", "Keep messages and do not try them", func(q Queue) func(context.Context, queue.Filter) (int, error) { return q.Hold }),
 		verb("release", "Let held messages go on", func(q Queue) func(context.Context, queue.Filter) (int, error) { return q.Release }),
-	}
+	}...)
 }
 
 func (s *Server) list(r *http.Request) (any, error) {

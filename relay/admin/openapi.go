@@ -82,7 +82,7 @@ func (c call) describe(schemas object) object {
 		responses["400"] = failure("the body is not as described")
 	}
 	if c.notFound {
-		responses["404"] = failure("no such message is queued")
+		responses["404"] = failure("there is none such")
 	}
 	return op
 }

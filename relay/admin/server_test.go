@@ -24,6 +24,7 @@ import (
 
 	"tenma/relay/admin/setup"
 	"tenma/relay/mail"
+	"tenma/relay/mailbox"
 	"tenma/relay/queue"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
@@ -110,7 +111,7 @@ func started(t *testing.T, q *fakeQueue) *Server {
 	}
 	r := prometheus.NewRegistry()
 	r.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenma_test"}))
-	s := New(Config{TokenPath: path}, Deps{Queue: q, Gatherer: r, Version: "v0"})
+	s := New(Config{TokenPath: path}, Deps{Queue: q, Mailboxes: fakeMailboxes{}, Gatherer: r, Version: "v0"})
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +371,7 @@ func TestOpenAPI(t *testing.T) {
 			if op.RequestBody != nil {
 				body = `{"all":true}`
 			}
-			w := ask(s, strings.ToUpper(method), strings.ReplaceAll(path, "{id}", first.String()), body, bearer, asJSON)
+			w := ask(s, strings.ToUpper(method), strings.NewReplacer("{id}", first.String(), "{address}", "ann@example.test").Replace(path), body, bearer, asJSON)
 			if w.Code != 200 {
 				t.Errorf("%s %s, as described: %d %s", method, path, w.Code, w.Body)
 				continue
@@ -609,6 +610,62 @@ func TestSetup(t *testing.T) {
 	} {
 		if got := ask(Listener{SetupOnly: c.only}, c.path); got != c.want {
 			t.Errorf("%s, only setup %v: %d, want %d", c.path, c.only, got, c.want)
+		}
+	}
+}
+
+// fakeMailboxes are two, of which one has two folders.
+type fakeMailboxes struct{ err error }
+
+func (f fakeMailboxes) Accounts(fn func(string) bool) error {
+	for _, a := range []string{"ann@example.test", "bob@example.test"} {
+		if !fn(a) {
+			break
+		}
+	}
+	return f.err
+}
+
+func (fakeMailboxes) Usage(account string) (mailbox.Usage, error) {
+	return mailbox.Usage{Octets: 1234, Messages: int64(len(account)), Limit: -1}, nil
+}
+
+func (fakeMailboxes) Folders(string) ([]mailbox.Folder, error) {
+	return []mailbox.Folder{{Name: "INBOX", Messages: 2, Unseen: 1, Octets: 30}, {Name: "a", NoSelect: true}, {Name: "a/b", Use: mailbox.Sent}}, nil
+}
+
+func TestMailboxes(t *testing.T) {
+	s := New(Config{TokenPath: filepath.Join(t.TempDir(), "token")}, Deps{Queue: &fakeQueue{}, Mailboxes: fakeMailboxes{}})
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(s.handler)
+	defer web.Close()
+	c := &Client{URL: web.URL, Token: *s.token.Load(), HTTP: web.Client()}
+	page, err := c.Mailboxes(t.Context(), "")
+	if err != nil || len(page.Mailboxes) != 2 || page.Next != "" || page.Mailboxes[0].Octets != 1234 || page.Mailboxes[0].Quota != 0 {
+		t.Errorf("%+v, %v", page, err)
+	}
+	if page, err = c.Mailboxes(t.Context(), "ann@example.test"); err != nil || len(page.Mailboxes) != 1 || page.Mailboxes[0].Address != "bob@example.test" {
+		t.Errorf("%+v, %v", page, err)
+	}
+	m, err := c.Mailbox(t.Context(), "Ann@Example.test")
+	if d := cmp.Diff(Mailbox{
+		Address: "ann@example.test", Messages: 16, Octets: 1234,
+		Folders: []Folder{{Name: "INBOX", Messages: 2, Unseen: 1, Octets: 30}, {Name: "a/b", Use: `\Sent`}},
+	}, m); d != "" || err != nil {
+		t.Errorf("%v\n%s", err, d)
+	}
+	for path, want := range map[string]int{
+		"mailboxes?limit=1": 200, "mailboxes?limit=0": 400, "mailboxes?colour=red": 400, "mailboxes/ann": 400, "mailboxes/none@example.test": 404,
+	} {
+		err := c.do(t.Context(), http.MethodGet, path, nil, &page)
+		var p *Problem
+		if got := map[bool]int{true: 200}[err == nil]; errors.As(err, &p) && p.Status != want || p == nil && got != want {
+			t.Errorf("%s: %v", path, err)
+		}
+		if path == "mailboxes?limit=1" && page.Next != "ann@example.test" {
+			t.Errorf("%s: %+v", path, page)
 		}
 	}
 }

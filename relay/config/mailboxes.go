@@ -35,7 +35,10 @@ func (r *reader) mailbox(s *section, c *Config) {
 	c.POP3.Expire = m.POP3Days
 	var domain string
 	if v := s.str("srs_domain", &domain); v != nil {
-		m.SRSDomain, _ = s.domainOf("srs_domain", v)
+		var ok bool
+		if m.SRSDomain, ok = s.domainOf("srs_domain", v); ok && !slices.Contains(c.Route.Local, m.SRSDomain) {
+			c.Route.Local = append(c.Route.Local, m.SRSDomain) // what comes back is for us to turn round
+		}
 	}
 	s.close()
 }
