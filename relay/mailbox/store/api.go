@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tenma/relay/mailbox/store/digest"
+	"tenma/relay/mailbox/store/flag"
 	"tenma/relay/mailbox/store/ledger"
 )
 
@@ -29,19 +30,18 @@ var (
 // Flags are the flags of one message in one folder: five of the system's and,
 // from bit 5 on, keywords by their place in the folder's table
 // (View.Keywords).
-type Flags uint64
+type Flags = flag.Flags
 
 // System flags (RFC 9051 section 2.3.2). \Recent belongs to a View.
 const (
-	Seen Flags = 1 << iota
-	Answered
-	Flagged
-	Deleted
-	Draft
-
-	SystemFlags = Seen | Answered | Flagged | Deleted | Draft
+	Seen        = flag.Seen
+	Answered    = flag.Answered
+	Flagged     = flag.Flagged
+	Deleted     = flag.Deleted
+	Draft       = flag.Draft
+	SystemFlags = flag.System
 	// MaxKeywords is how many keywords a folder can have.
-	MaxKeywords = 59
+	MaxKeywords = flag.MaxKeywords
 )
 
 // Use is what a folder is for (RFC 6154).

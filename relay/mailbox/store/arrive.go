@@ -61,10 +61,9 @@ func (m *Mailbox) Append(ctx context.Context, folder string, msg NewMessage) (ui
 	info := &ledger.Info{Blob: body.ID, BlobSize: body.Size, Date: msg.Date.Unix(), Saved: now.Unix(), Digest: d.Encode()}
 	b.mu.Lock()
 	f, err := b.canAppend(clean, msg.Size, limit)
-	var flags Flags
 	c := b.begin()
 	if err == nil {
-		flags, err = f.bits(msg.Flags, func() { c.touch(f) })
+		err = c.learn(f, msg.Flags)
 	}
 	if err != nil {
 		b.mu.Unlock()
@@ -72,7 +71,7 @@ func (m *Mailbox) Append(ctx context.Context, folder string, msg NewMessage) (ui
 		return 0, 0, err
 	}
 	body.Write(c.batch)
-	e := c.add(f, c.step(f), flags, info)
+	e := c.add(f, c.step(f), f.bits(msg.Flags), info)
 	f.added([]list.Entry{e})
 	uidValidity = f.rec.Validity
 	w := c.submit(body.Close)
@@ -258,11 +257,8 @@ func (s *Store) place(id spool.ID, left []*Destination, errs []error, to []*Dest
 			changes[b] = c
 		}
 		f := d.target()
-		flags, err := f.bits(d.Flags, func() { c.touch(f) })
-		if err != nil {
-			flags = 0 // no reason to lose a message
-		}
-		e := c.add(f, c.step(f), flags, &ledger.Info{
+		_ = c.learn(f, d.Flags) // that a keyword has no room is no reason to lose a message
+		e := c.add(f, c.step(f), f.bits(d.Flags), &ledger.Info{
 			Blob: body.ID, BlobSize: body.Size, Date: now, Saved: now, Prefix: d.Prefix, Digest: encoded,
 		})
 		f.added([]list.Entry{e})

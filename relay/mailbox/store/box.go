@@ -1,7 +1,6 @@
 package store
 
 import (
-	"container/list"
 	"context"
 	"fmt"
 	"sync"
@@ -24,10 +23,7 @@ type box struct {
 	ready   chan struct{} // closed when loaded, or err is set
 	err     error
 
-	// Store.mu guards these.
-	users  int
-	idle   *list.Element
-	weight int
+	users int // guarded by Store.mu
 
 	mu       sync.Mutex // never held over I/O or while waiting for the committer
 	user     ledger.User

@@ -1,8 +1,6 @@
 package store
 
-import (
-	"container/list"
-)
+import "tenma/relay/mailbox/store/list"
 
 // What is kept of mailboxes and folders that nobody has open: clients of POP3
 // come back every few minutes, and bounces arrive without anybody looking.
@@ -10,15 +8,6 @@ const (
 	cachedFolders  = 50_000    // of mailboxes without a user; about 300 octets each
 	cachedMessages = 1_000_000 // in lists of folders without a view; 24 octets each
 )
-
-// cache says in which order idle mailboxes and lists are forgotten. Store.mu
-// guards it.
-type cache struct {
-	boxes    list.List // of *box, the one used last in front
-	folders  int
-	lists    list.List // of *folder
-	messages int
-}
 
 // hold says that somebody uses a mailbox that is in use.
 func (b *box) hold() {
@@ -29,14 +18,11 @@ func (b *box) hold() {
 
 // holdLocked is hold with s.mu held, also for an idle mailbox.
 func (b *box) holdLocked() {
-	if b.users++; b.idle != nil {
-		b.s.cache.boxes.Remove(b.idle)
-		b.s.cache.folders -= b.weight
-		b.idle = nil
-	}
+	b.users++
+	b.s.idleBoxes.Take(b)
 }
 
-// release ends hold. b.mu may be held.
+// release ends hold. folders is how many the mailbox has. b.mu may be held.
 func (b *box) release(folders int) {
 	s := b.s
 	s.mu.Lock()
@@ -44,62 +30,20 @@ func (b *box) release(folders int) {
 	if b.users--; b.users > 0 || s.boxes[b.account] != b {
 		return
 	}
-	c := &s.cache
-	b.weight = folders
-	b.idle = c.boxes.PushFront(b)
-	c.folders += b.weight
-	for c.folders > cachedFolders && c.boxes.Len() > 1 {
-		s.forget(c.boxes.Back().Value.(*box))
+	for _, old := range s.idleBoxes.Put(b, folders+1) {
+		delete(s.boxes, old.account) // its lists fall out of idleLists in their time
 	}
 }
 
-// forget drops an idle mailbox from memory. s.mu is held.
-func (s *Store) forget(b *box) {
-	s.cache.boxes.Remove(b.idle)
-	s.cache.folders -= b.weight
-	b.idle = nil
-	delete(s.boxes, b.account)
-	for e := s.cache.lists.Front(); e != nil; {
-		next := e.Next()
-		if f := e.Value.(*folder); f.box == b {
-			s.unlist(f)
-		}
-		e = next
-	}
-}
-
-// unlist takes a folder's list out of the cache. s.mu is held.
-func (s *Store) unlist(f *folder) {
-	if f.idle != nil {
-		s.cache.lists.Remove(f.idle)
-		s.cache.messages -= f.weight
-		f.idle = nil
-	}
-}
-
-// keepList puts a list that no view has any more into the cache and gives those
-// that are to be dropped for it. box.mu is held.
-func (s *Store) keepList(f *folder) (drop []*folder) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.unlist(f)
-	c := &s.cache
-	f.weight = f.cur.Len() + 100 // an empty list is not nothing
-	f.idle = c.lists.PushFront(f)
-	for c.messages += f.weight; c.messages > cachedMessages; {
-		old := c.lists.Back().Value.(*folder)
-		s.unlist(old)
-		drop = append(drop, old)
-	}
-	return drop
-}
-
-// idleList is keepList for a folder that may have a view after all.
+// idleList keeps the list of a folder that may have no view any more, and drops
+// others for it.
 func (s *Store) idleList(f *folder) {
 	var drop []*folder
 	f.box.mu.Lock()
 	if len(f.views) == 0 && f.loaded && !f.dead {
-		drop = s.keepList(f)
+		s.mu.Lock()
+		drop = s.idleLists.Put(f, f.cur.Len()+100) // an empty list is not nothing
+		s.mu.Unlock()
 	}
 	f.box.mu.Unlock()
 	for _, old := range drop {
@@ -110,6 +54,19 @@ func (s *Store) idleList(f *folder) {
 // useList takes a list out of the cache, since a view has it.
 func (s *Store) useList(f *folder) {
 	s.mu.Lock()
-	s.unlist(f)
+	s.idleLists.Take(f)
 	s.mu.Unlock()
+}
+
+// unload drops the list if nobody needs it.
+func (f *folder) unload() {
+	f.box.mu.Lock()
+	defer f.box.mu.Unlock()
+	f.box.s.mu.Lock()
+	again := f.box.s.idleLists.Has(f) // it came back meanwhile
+	f.box.s.mu.Unlock()
+	if len(f.views) == 0 && f.pending == 0 && f.loaded && !again {
+		f.loaded = false
+		f.cur, f.pub, f.atLoad = list.List{}, list.List{}, list.List{}
+	}
 }

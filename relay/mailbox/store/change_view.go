@@ -53,15 +53,13 @@ func (v *View) Store(ctx context.Context, seqs []int, op Op, flags []string, unc
 	}
 	c := b.begin()
 	c.origin = v
-	var add func()
 	if op != DelFlags {
-		add = func() { c.touch(f); c.origin = nil } // others learn of a new keyword
+		if err := c.learn(f, flags); err != nil {
+			b.mu.Unlock()
+			return nil, err
+		}
 	}
-	bits, err := f.bits(flags, add)
-	if err != nil {
-		b.mu.Unlock()
-		return nil, err
-	}
+	bits := f.bits(flags)
 	changed, before := make([]list.Entry, 0, len(uids)), make([]uint64, 0, len(uids))
 	var same []list.Entry
 	modSeq := f.rec.ModSeq + 1
@@ -181,7 +179,7 @@ func (v *View) remove(ctx context.Context, uids []uint32, must Flags) error {
 	c := b.begin()
 	var gone []uint32
 	for i := range infos {
-		if _, e, ok := f.cur.Find(infos[i].uid); ok && Flags(e.Flags)&must == must {
+		if _, e, ok := f.cur.Find(infos[i].UID); ok && Flags(e.Flags)&must == must {
 			c.drop(f, e, &infos[i].Info)
 			gone = append(gone, e.UID)
 		}
@@ -209,44 +207,11 @@ func (c *change) drop(f *folder, e list.Entry, info *ledger.Info) {
 	blob.Unref(c.batch, info.Blob, info.BlobSize, p)
 }
 
-type known struct {
-	uid uint32
-	ledger.Info
-}
-
-// near is how far UIDs may lie apart to be read in one go.
-const near = 32
-
 // infos reads what is kept of messages, in order; those that are gone are left
 // out.
-func (v *View) infos(uids []uint32) ([]known, error) {
+func (v *View) infos(uids []uint32) ([]ledger.Known, error) {
 	user, folder := v.folderID()
-	all := make([]known, 0, len(uids))
-	for len(uids) > 0 {
-		n := 1
-		for n < len(uids) && uids[n]-uids[n-1] <= near {
-			n++
-		}
-		want := uids[:n]
-		uids = uids[n:]
-		lower, upper := ledger.Infos(user, folder, want[0], want[n-1])
-		err := v.b.s.db.Scan(lower, upper, func(key, value []byte) (bool, error) {
-			uid := ledger.PlaceOf(key).UID
-			for len(want) > 0 && want[0] < uid {
-				want = want[1:]
-			}
-			if len(want) == 0 || want[0] != uid {
-				return true, nil
-			}
-			i, err := ledger.DecodeInfo(slices.Clone(value))
-			all = append(all, known{uid, i})
-			return true, err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
+	return v.b.s.db.ReadInfos(user, folder, uids)
 }
 
 // MarkRetrieved notes that messages were fetched by POP3, for retention

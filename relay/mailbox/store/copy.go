@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"tenma/relay/mailbox/store/flag"
 	"tenma/relay/mailbox/store/ledger"
 	"tenma/relay/mailbox/store/list"
 	"tenma/relay/mailbox/store/name"
@@ -69,7 +70,7 @@ type passenger struct {
 
 // prepare looks whether messages can go into a folder, and which of them are
 // still there. box.mu is held.
-func (v *View) prepare(target string, move bool, infos []known, limit int64) (to *folder, all []passenger, err error) {
+func (v *View) prepare(target string, move bool, infos []ledger.Known, limit int64) (to *folder, all []passenger, err error) {
 	b := v.b
 	clean, _ := name.Clean(target)
 	to = b.folders[clean]
@@ -89,7 +90,7 @@ func (v *View) prepare(target string, move bool, infos []known, limit int64) (to
 	}
 	var size int64
 	for i := range infos {
-		if _, e, ok := v.f.cur.Find(infos[i].uid); ok {
+		if _, e, ok := v.f.cur.Find(infos[i].UID); ok {
 			all = append(all, passenger{e, &infos[i].Info})
 			size += int64(e.Size)
 		}
@@ -103,22 +104,13 @@ func (v *View) prepare(target string, move bool, infos []known, limit int64) (to
 // transfer adds the messages and, for a move, removes them where they were.
 func (v *View) transfer(c *change, to *folder, all []passenger, move bool) (Copied, error) {
 	f := v.f
-	// Bits of keywords differ from folder to folder.
 	var used Flags
 	for _, p := range all {
 		used |= Flags(p.Flags)
 	}
-	before := to.rec.Keywords
-	bits := map[Flags]Flags{}
-	for i, k := range f.rec.Keywords {
-		if bit := Flags(1) << (i + len(system)); used&bit != 0 {
-			there, err := to.bits([]string{k}, func() {})
-			if err != nil {
-				to.rec.Keywords = before
-				return Copied{}, err
-			}
-			bits[bit] = there
-		}
+	table := flag.Table(f.rec.Keywords) // bits of keywords differ from folder to folder
+	if err := c.learn(to, table.Used(used)); err != nil {
+		return Copied{}, err
 	}
 	copied := Copied{UIDValidity: to.rec.Validity}
 	modSeq := c.step(to)
@@ -127,13 +119,7 @@ func (v *View) transfer(c *change, to *folder, all []passenger, move bool) (Copi
 	for _, p := range all {
 		info := *p.info
 		info.Saved = now
-		flags := Flags(p.Flags) & SystemFlags
-		for bit, there := range bits {
-			if Flags(p.Flags)&bit != 0 {
-				flags |= there
-			}
-		}
-		e := c.add(to, modSeq, flags, &info)
+		e := c.add(to, modSeq, table.Translate(Flags(p.Flags), to.rec.Keywords), &info)
 		added = append(added, e)
 		copied.From, copied.To = append(copied.From, p.UID), append(copied.To, e.UID)
 	}

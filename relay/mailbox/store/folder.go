@@ -1,16 +1,15 @@
 package store
 
 import (
-	stdlist "container/list"
 	"fmt"
 	"math"
-	"strings"
 
+	"tenma/relay/mailbox/store/flag"
 	"tenma/relay/mailbox/store/ledger"
 	"tenma/relay/mailbox/store/list"
 )
 
-// folder is the state of one folder. box.mu guards it, but for idle and weight.
+// folder is the state of one folder. box.mu guards it.
 //
 // Its list of messages is there while a view is open, or cached. Without it
 // messages can still be added: delivery needs the counters only.
@@ -31,10 +30,6 @@ type folder struct {
 	pub    list.List    // published
 	atLoad list.List    // cur when it was loaded
 	tail   []list.Entry // while not loaded: what may not be in the database yet
-
-	// Store.mu guards these.
-	idle   *stdlist.Element
-	weight int
 }
 
 type loading struct {
@@ -92,31 +87,11 @@ func (f *folder) want() error {
 
 // readList reads the list of a folder up to before UID next.
 func (s *Store) readList(user, folder, next uint32, messages int) ([]list.Entry, error) {
-	if next <= 1 {
-		return nil, nil
-	}
 	all := make([]list.Entry, 0, messages)
-	lower, upper := ledger.Items(user, folder, 0, next-1)
-	err := s.db.Scan(lower, upper, func(key, value []byte) (bool, error) {
-		it, err := ledger.DecodeItem(value)
-		all = append(all, list.Entry{UID: ledger.PlaceOf(key).UID, Size: it.Size, Flags: it.Flags, ModSeq: it.ModSeq})
-		return true, err
+	err := s.db.EachItem(user, folder, next, func(uid uint32, i ledger.Item) {
+		all = append(all, list.Entry{UID: uid, Size: i.Size, Flags: i.Flags, ModSeq: i.ModSeq})
 	})
 	return all, err
-}
-
-// unload drops the list if nobody needs it.
-func (f *folder) unload() {
-	f.box.mu.Lock()
-	defer f.box.mu.Unlock()
-	f.box.s.mu.Lock()
-	again := f.idle != nil // it came back into the cache meanwhile
-	f.box.s.mu.Unlock()
-	if len(f.views) > 0 || f.pending > 0 || !f.loaded || again {
-		return
-	}
-	f.loaded = false
-	f.cur, f.pub, f.atLoad = list.List{}, list.List{}, list.List{}
 }
 
 // count adds n times a message with these flags to the counters; n is 1 or -1.
@@ -179,80 +154,20 @@ func (f *folder) takes(n int) error {
 	return nil
 }
 
-// maxKeyword is the longest keyword, in octets.
-const maxKeyword = 100
-
-// system are the flags with a bit of their own.
-var system = [...]string{`\Seen`, `\Answered`, `\Flagged`, `\Deleted`, `\Draft`}
-
-// bits gives the flags of these names. Keywords that the folder does not know are
-// added to its table, if make is set, else left out. \Recent is nobody's to set
-// and is left out. Errors: ErrKeywords.
-func (f *folder) bits(names []string, add func()) (Flags, error) {
-	var all Flags
-next:
-	for _, n := range names {
-		for i, s := range system {
-			if strings.EqualFold(n, s) {
-				all |= 1 << i
-				continue next
-			}
-		}
-		if strings.EqualFold(n, `\Recent`) {
-			continue
-		}
-		if k := keyword(f.rec.Keywords, n); k != 0 {
-			all |= k
-			continue
-		}
-		if add == nil {
-			continue
-		}
-		if len(f.rec.Keywords) >= MaxKeywords || !goodKeyword(n) {
-			return 0, fmt.Errorf("%w: %.100q", ErrKeywords, n)
-		}
-		add()
-		// A new slice: pictures share the old one.
-		f.rec.Keywords = append(f.rec.Keywords[:len(f.rec.Keywords):len(f.rec.Keywords)], n)
-		all |= keyword(f.rec.Keywords, n)
+// learn adds the keywords among these names to the folder's table. Errors:
+// ErrKeywords.
+func (c *change) learn(f *folder, names []string) error {
+	table, ok := flag.Table(f.rec.Keywords).With(names)
+	if !ok {
+		return fmt.Errorf("%w: %.100q", ErrKeywords, names)
 	}
-	return all, nil
+	if len(table) > len(f.rec.Keywords) {
+		f.rec.Keywords = table
+		c.touch(f)
+	}
+	return nil
 }
 
-func keyword(table []string, n string) Flags {
-	for i, k := range table {
-		if strings.EqualFold(k, n) {
-			return 1 << (i + len(system))
-		}
-	}
-	return 0
-}
-
-// goodKeyword: an atom (RFC 9051 section 9, flag-keyword).
-func goodKeyword(n string) bool {
-	if n == "" || len(n) > maxKeyword {
-		return false
-	}
-	for i := 0; i < len(n); i++ {
-		if c := n[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`(){%*"\]`, c) >= 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// flagNames are the names of flags by a table.
-func flagNames(table []string, f Flags) []string {
-	var names []string
-	for i, s := range system {
-		if f&(1<<i) != 0 {
-			names = append(names, s)
-		}
-	}
-	for i, k := range table {
-		if f&(1<<(i+len(system))) != 0 {
-			names = append(names, k)
-		}
-	}
-	return names
-}
+// bits gives the flags of these names; keywords that the folder does not have are
+// left out.
+func (f *folder) bits(names []string) Flags { return flag.Table(f.rec.Keywords).Bits(names) }

@@ -165,7 +165,7 @@ func (c *change) bury(f *folder) {
 	c.batch.Delete(ledger.FolderKey(b.user.ID, f.id))
 	if f.rec.Next > 1 {
 		c.batch.Set(ledger.GraveKey(b.user.ID, f.id), nil)
-		c.after = append(c.after, b.s.pokeGraves)
+		c.after = append(c.after, b.s.blobs.Poke)
 	}
 }
 

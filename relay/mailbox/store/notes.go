@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"tenma/relay/mailbox/store/ledger"
@@ -44,19 +45,28 @@ const notesStep = 500
 
 // ForgetNotes forgets the notes of an account that are older than before.
 func (s *Store) ForgetNotes(ctx context.Context, account string, before time.Time) error {
+	b, err := s.acquire(account)
+	if err != nil {
+		return err
+	}
+	defer b.Release()
 	for {
-		n := 0
-		err := s.changeUser(ctx, account, func(c *change) {
-			lower, upper := ledger.Notes(c.b.user.ID)
-			_ = s.db.Scan(lower, upper, func(key, rec []byte) (bool, error) { // what is not found is forgotten another time
-				if noteTime(rec).Before(before) {
-					c.batch.Delete(append([]byte(nil), key...))
-					n++
-				}
-				return n < notesStep, nil
-			})
+		var old [][]byte
+		lower, upper := ledger.Notes(b.user.ID)
+		err := s.db.Scan(lower, upper, func(key, rec []byte) (bool, error) {
+			if noteTime(rec).Before(before) {
+				old = append(old, slices.Clone(key))
+			}
+			return len(old) < notesStep, nil
 		})
-		if err != nil || n < notesStep {
+		if err == nil && len(old) > 0 {
+			err = s.changeUser(ctx, account, func(c *change) {
+				for _, key := range old {
+					c.batch.Delete(key)
+				}
+			})
+		}
+		if err != nil || len(old) < notesStep {
 			return err
 		}
 	}

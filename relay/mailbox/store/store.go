@@ -14,6 +14,7 @@ import (
 
 	"tenma/relay/mailbox/store/ledger"
 	"tenma/relay/mailbox/store/ledger/blob"
+	"tenma/relay/mailbox/store/lru"
 )
 
 // Options say where a Store lies and what it works with. Only Dir is required.
@@ -60,11 +61,12 @@ type Store struct {
 	blobs  *blob.Store
 
 	// Locks are taken in this order: metaMu, box.mu (several: by account), mu.
-	metaMu sync.Mutex // also held while a change of meta is submitted
-	meta   ledger.Meta
-	mu     sync.Mutex
-	boxes  map[string]*box
-	cache  cache
+	metaMu    sync.Mutex // also held while a change of meta is submitted
+	meta      ledger.Meta
+	mu        sync.Mutex
+	boxes     map[string]*box
+	idleBoxes lru.List[*box]    // nobody has them open
+	idleLists lru.List[*folder] // of no view
 }
 
 // Open opens the database in o.Dir, or makes one. One process may have it open.
@@ -89,7 +91,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mailbox: %w", err)
 	}
-	s := &Store{o: o, db: db, blobs: blob.New(db, o.Random), boxes: map[string]*box{}}
+	s := &Store{o: o, db: db, blobs: blob.New(db, o.Random), boxes: map[string]*box{}, idleBoxes: lru.New[*box](cachedFolders), idleLists: lru.New[*folder](cachedMessages)}
 	s.Apply(o.Bounds)
 	if err := s.loadMeta(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mailbox: %w", err), db.Close())
@@ -121,7 +123,11 @@ func (s *Store) Run(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.db.Run(forDB) }()
 	var helpers sync.WaitGroup
-	helpers.Go(func() { s.clean(ctx) })
+	helpers.Go(func() {
+		s.blobs.Clean(ctx, func(err error) {
+			s.o.Log.Error("mailboxes: clearing away what was removed failed; it is tried again", "error", err)
+		})
+	})
 	<-ctx.Done()
 	helpers.Wait()
 	stop()
@@ -146,29 +152,7 @@ func (s *Store) DiskUsage() int64 { return s.db.DiskUsage() }
 
 // Accounts calls fn for each account that has a mailbox, by name, until it says
 // false.
-func (s *Store) Accounts(fn func(account string) bool) error {
-	const run = 1000
-	for last := ""; ; {
-		var names []string
-		lower, upper := ledger.Accounts(last)
-		err := s.db.Scan(lower, upper, func(key, _ []byte) (bool, error) {
-			names = append(names, ledger.AccountOf(key))
-			return len(names) < run, nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, n := range names {
-			if !fn(n) {
-				return nil
-			}
-		}
-		if len(names) < run {
-			return nil
-		}
-		last = names[run-1]
-	}
-}
+func (s *Store) Accounts(fn func(account string) bool) error { return s.db.EachAccount(fn) }
 
 // Usage is what an account's mailbox takes. One that has no mailbox yet takes
 // nothing; none is made.

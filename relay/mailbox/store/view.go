@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tenma/relay/mailbox/store/digest"
+	"tenma/relay/mailbox/store/flag"
 	"tenma/relay/mailbox/store/ledger"
 	"tenma/relay/mailbox/store/ledger/blob"
 	"tenma/relay/mailbox/store/list"
@@ -23,7 +24,7 @@ type View struct {
 	changed  chan struct{}
 
 	list     list.List
-	keywords []string
+	keywords flag.Table
 	told     int      // how many keywords Update has told of
 	recent   []span   // of UIDs; a view that only reads has its last one open-ended
 	hidden   []uint32 // UIDs whose flags others changed before our own Store did
@@ -163,10 +164,10 @@ func (v *View) Flags(seq int) (Flags, uint64) {
 }
 
 // Names are a message's flags as IMAP writes them, \Recent not among them.
-func (v *View) Names(f Flags) []string { return flagNames(v.keywords, f) }
+func (v *View) Names(f Flags) []string { return v.keywords.Names(f) }
 
 // Keyword gives the bit of a keyword, any case; 0 if the folder has none such.
-func (v *View) Keyword(n string) Flags { return keyword(v.keywords, n) }
+func (v *View) Keyword(n string) Flags { return v.keywords.Keyword(n) }
 
 // Keywords are those of the folder; not to be changed.
 func (v *View) Keywords() []string { return v.keywords }
@@ -237,14 +238,11 @@ func (v *View) place(seq int) ledger.Place {
 }
 
 func (s *Store) info(p ledger.Place) (ledger.Info, error) {
-	rec, err := s.db.Get(ledger.InfoKey(p))
-	if err != nil {
-		return ledger.Info{}, err
+	i, ok, err := s.db.ReadInfo(p)
+	if err == nil && !ok {
+		err = ErrExpunged
 	}
-	if rec == nil {
-		return ledger.Info{}, ErrExpunged
-	}
-	return ledger.DecodeInfo(rec)
+	return i, err
 }
 
 func message(e list.Entry, i *ledger.Info) Message {
@@ -283,9 +281,7 @@ func (v *View) Each(ctx context.Context, first, last int, fn func(seq int, m *Me
 		}
 		run := make([]found, 0, end-first+1)
 		seq := first
-		lower, upper := ledger.Infos(user, folder, v.UID(first), v.UID(end))
-		err := v.b.s.db.Scan(lower, upper, func(key, value []byte) (bool, error) {
-			uid := ledger.PlaceOf(key).UID
+		err := v.b.s.db.EachInfo(user, folder, v.UID(first), v.UID(end), func(uid uint32, value []byte) (bool, error) {
 			e := v.at(seq)
 			for e.UID < uid && seq < end {
 				seq++
@@ -321,8 +317,8 @@ func (v *View) Open(seq int) (Content, error) {
 		return nil, err
 	}
 	c, err := s.blobs.Open(i.Blob, i.BlobSize, i.Prefix, func() (bool, error) {
-		rec, err := s.db.Get(ledger.InfoKey(p))
-		return rec != nil, err
+		_, ok, err := s.db.ReadInfo(p)
+		return ok, err
 	})
 	if errors.Is(err, blob.ErrGone) {
 		return nil, s.missing(p)

@@ -48,7 +48,7 @@ type Folder struct {
 	FirstRecent uint32 // the first UID that no session has been told is \Recent
 	Octets      int64
 	DeletedSize int64
-	Keywords    []string
+	Keywords    []string // package flag's Table
 }
 
 // Item is what changes of a message, and its size.
