@@ -82,22 +82,19 @@ func (s *session) expire() (days string, known bool) {
 	return fmt.Sprint(n), true
 }
 
-// quit is UPDATE (RFC 1939 section 6) for one who has logged in. The lock is given
-// back before the client hears that it is done: it may come again at once.
+// quit is UPDATE (RFC 1939 section 6) for one who has logged in.
 func (s *session) quit(string) error {
 	if s.drop == nil {
 		s.ok("bye")
 		return errQuit
 	}
 	removed, err := s.drop.update(s.ctx)
-	left := s.drop.count
-	s.leave()
 	if err != nil {
 		s.log.Error("pop3: nothing was deleted", "account", s.account, "error", err)
 		return errors.Join(refuse("SYS/TEMP", "nothing was deleted"), errQuit)
 	}
 	s.s.deps.Metrics.Deleted.WithLabelValues(s.name).Add(float64(removed))
-	s.ok("bye, %d deleted, %d left", removed, left)
+	s.ok("bye, %d deleted, %d left", removed, s.drop.count)
 	return errQuit
 }
 

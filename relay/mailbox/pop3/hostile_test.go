@@ -180,6 +180,10 @@ func TestTooMany(t *testing.T) {
 		c.raw(strings.Repeat("N", maxCommand+1) + "\r\n")
 		c.want("-ERR line too long")
 		c.gone()
+		c = w.plain()
+		c.raw(strings.Repeat("N", maxCommand+1)) // and no end of it
+		c.want("-ERR line too long")
+		c.gone()
 		c = w.secure() // a password may be long
 		c.ask("USER ann", "+OK...")
 		c.ask("PASS "+strings.Repeat("x", 1024), "-ERR [AUTH] authentication failed")
@@ -196,7 +200,7 @@ func TestSlowReader(t *testing.T) {
 		w.secure().ask("AUTH PLAIN "+b64("\x00ann\x00se cret"), "-ERR [IN-USE]...")
 		time.Sleep(2 * time.Second)
 		w.secure().ask("AUTH PLAIN "+b64("\x00ann\x00se cret"), "+OK 1...")
-		if left, _ := w.box.left(); left[0] < 0 {
+		if left, _ := w.box.left(); left[0] < 0 || w.logged("cannot be read") {
 			t.Error("it counts as read")
 		}
 	})

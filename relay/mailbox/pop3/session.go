@@ -70,7 +70,7 @@ func (s *session) serve() {
 			err = s.command(line)
 		}
 	}
-	s.leave()
+	s.leave() // before the client hears of the end: it may come again at once
 	s.goodbye(err)
 }
 

@@ -300,6 +300,12 @@ func TestOddLogins(t *testing.T) {
 			S: .
 			C: PASS se cret
 			S: -ERR USER first
+			C: USER ann
+			S: +OK...
+			C: PASS x
+			S: -ERR [AUTH] authentication failed
+			C: PASS se cret
+			S: -ERR USER first
 			C: AUTH CRAM-MD5
 			S: -ERR unknown mechanism
 			C: AUTH LOGIN
@@ -375,7 +381,8 @@ func TestStates(t *testing.T) {
 		"LIST": {no, no, "+OK 1 messages (23 octets)"}, "LIST 1": {no, no, "+OK 1 23"}, "LIST  1 ": {no, no, "+OK 1 23"},
 		"LIST 0": {no, no, "-ERR no such message, there are 1"}, "LIST 2": {no, no, "-ERR no such message, there are 1"},
 		"LIST -1": {no, no, "-ERR a message number is wanted"}, "LIST 99999999999999999999": {no, no, "-ERR no such message, there are 1"},
-		"UIDL 1": {no, no, "+OK 1 V.1"}, "UIDL x": {no, no, "-ERR a message number is wanted"},
+		"LIST 18446744073709551617": {no, no, "-ERR no such message, there are 1"}, // 2^64 + 1
+		"UIDL 1":                    {no, no, "+OK 1 V.1"}, "UIDL x": {no, no, "-ERR a message number is wanted"},
 		"RETR 1": {no, no, "+OK 23 octets"}, "RETR": {no, no, "-ERR a message number is wanted"}, "RETR 1 1": {no, no, "-ERR a message number is wanted"},
 		"TOP 1 0": {no, no, "+OK 23 octets"}, "TOP 1": {no, no, "-ERR a number of lines is wanted"}, "TOP 1 -1": {no, no, "-ERR a number of lines is wanted"},
 		"DELE 1": {no, no, "+OK message 1 is deleted at QUIT"}, "DELE 01": {no, no, "+OK message 1 is deleted at QUIT"}, "DELE": {no, no, "-ERR a message number is wanted"},
@@ -405,6 +412,15 @@ func TestExclusiveLock(t *testing.T) {
 		_ = c.Close()
 		synctest.Wait()
 		d.ask("AUTH PLAIN "+b64("\x00ann\x00se cret"), "+OK 0...")
+	})
+}
+
+// Who hears that a session is over can begin the next.
+func TestLockIsGivenBackFirst(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for range 10 {
+			w.login().ask("QUIT", "+OK bye, 0 deleted, 0 left")
+		}
 	})
 }
 
