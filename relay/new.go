@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tenma/dnscache"
@@ -34,6 +35,7 @@ import (
 	"tenma/relay/policy/dkim"
 	"tenma/relay/policy/route"
 	"tenma/relay/queue"
+	"tenma/spool"
 )
 
 // New joins the stages. It opens the spool and the mail log, so a failed New
@@ -153,13 +155,34 @@ func (r *Relay) newStores(o Options, m *metrics.Set) (err error) {
 	r.mailbox, err = mailbox.New(boxes, mailbox.Deps{
 		Bubble:   o.Bubble,
 		Resolver: r.people, FS: o.FS, Metrics: m.Mailbox,
-		Outbox: &outbox{spool: r.spool, record: r.maillog, random: o.Random},
+		Outbox:  &outbox{spool: r.spool, record: r.maillog, random: o.Random},
+		MinFree: minFree(o.FS, boxes.Dir, c.Spool),
 	})
 	if err != nil {
 		return errors.Join(err, r.maillog.Close(), r.spool.Close())
 	}
 	r.announceMaildirs(c)
 	return nil
+}
+
+// minFree keeps the mail store from filling its disk, by the measure of [spool]:
+// mail that waits in the spool can still be sent on, mail that fills the last
+// octet stops both. A file system that cannot tell is not asked.
+func minFree(disk vfs.FS, dir string, s config.Spool) func() error {
+	if disk == nil {
+		disk = vfs.Default
+	}
+	return func() error {
+		u, err := disk.GetDiskUsage(dir)
+		if err != nil {
+			return nil
+		}
+		least := max(float64(s.MinFreeBytes), s.MinFreePercent/100*float64(u.TotalBytes))
+		if float64(u.AvailBytes) < least {
+			return fmt.Errorf("%w: %d octets are free where the mailboxes are, less than %.0f", spool.ErrFull, u.AvailBytes, least)
+		}
+		return nil
+	}
 }
 
 // announceMaildirs says what to do about the mailboxes of older versions.

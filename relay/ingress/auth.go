@@ -18,7 +18,7 @@ func (s *session) AuthMechanisms() []string {
 	if s.door.s.deps.Auth == nil || s.door.config().Auth == AuthOff && !s.door.config().Submission {
 		return nil
 	}
-	return sasl.Mechanisms()
+	return sasl.Offered(s.door.s.deps.Auth)
 }
 
 // Auth begins an exchange.

@@ -21,7 +21,7 @@ func (s *session) Login(user, password string) error {
 }
 
 // AuthenticateMechanisms are those that are offered.
-func (s *session) AuthenticateMechanisms() []string { return []string{sasl.Scram, sasl.Plain} }
+func (s *session) AuthenticateMechanisms() []string { return sasl.Offered(s.l.s.deps.Auth, sasl.Login) }
 
 // Authenticate begins a SASL exchange (RFC 9051 section 6.2.2).
 func (s *session) Authenticate(mech string) (gosasl.Server, error) {

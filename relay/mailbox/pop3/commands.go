@@ -46,7 +46,7 @@ func (s *session) capa(string) error {
 	s.ok("capabilities follow")
 	caps := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"}
 	if s.sock.TLS() != nil {
-		caps = append(caps, "USER", "SASL "+strings.Join(mechanisms(), " "))
+		caps = append(caps, "USER", "SASL "+strings.Join(s.mechanisms(), " "))
 	}
 	if s.drop == nil && s.sock.CanStartTLS() {
 		caps = append(caps, "STLS")

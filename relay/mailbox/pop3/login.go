@@ -11,7 +11,7 @@ import (
 
 // mechanisms of AUTH, best first. LOGIN is not among them: whoever would use it
 // uses USER and PASS.
-func mechanisms() []string { return []string{sasl.Scram, sasl.Plain} }
+func (s *session) mechanisms() []string { return sasl.Offered(s.s.deps.Auth, sasl.Login) }
 
 // byPassword names logins by USER and PASS in log and metrics.
 const byPassword = "USER"
@@ -66,7 +66,7 @@ func (s *session) auth(arg string) error {
 	words := strings.Fields(arg)
 	if len(words) == 0 {
 		s.ok("mechanisms follow")
-		return errors.Join(s.more("%s", strings.Join(mechanisms(), "\r\n")), s.more("."))
+		return errors.Join(s.more("%s", strings.Join(s.mechanisms(), "\r\n")), s.more("."))
 	}
 	if len(words) > 2 {
 		return refuse("", "AUTH takes a mechanism and an initial response")

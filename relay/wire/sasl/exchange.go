@@ -3,6 +3,7 @@ package sasl
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	gosasl "github.com/emersion/go-sasl"
 
@@ -18,6 +19,18 @@ const (
 
 // Mechanisms are all that New knows, best first.
 func Mechanisms() []string { return []string{Scram, Plain, Login} }
+
+// Offered are the mechanisms to offer for an authenticator, best first, without
+// those of except: all, or what its method Mechanisms() says. SCRAM needs keys
+// that a directory of somebody else's does not give away, and a client that sees
+// it tries nothing else.
+func Offered(authenticator any, except ...string) []string {
+	all := Mechanisms()
+	if some, ok := authenticator.(interface{ Mechanisms() []string }); ok {
+		all = some.Mechanisms()
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(m string) bool { return slices.Contains(except, m) })
+}
 
 // ErrMechanism is a mechanism that is not known here.
 var ErrMechanism = errors.New("sasl: unknown mechanism")

@@ -302,3 +302,25 @@ func FuzzExchange(f *testing.F) {
 		}
 	})
 }
+
+// passwords is an authenticator without keys.
+type passwords struct{}
+
+func (passwords) Mechanisms() []string { return []string{sasl.Plain, sasl.Login} }
+
+func TestOffered(t *testing.T) {
+	for _, c := range []struct {
+		auth   any
+		except []string
+		want   string
+	}{
+		{nil, nil, "[SCRAM-SHA-256 PLAIN LOGIN]"},
+		{struct{}{}, []string{sasl.Login}, "[SCRAM-SHA-256 PLAIN]"},
+		{passwords{}, nil, "[PLAIN LOGIN]"},
+		{passwords{}, []string{sasl.Login}, "[PLAIN]"},
+	} {
+		if got := fmt.Sprint(sasl.Offered(c.auth, c.except...)); got != c.want {
+			t.Errorf("%T without %v: %s, want %s", c.auth, c.except, got, c.want)
+		}
+	}
+}
