@@ -21,7 +21,8 @@ type POP3 struct {
 	// Logins by mechanism, "USER" for USER and PASS, and result: good, failed,
 	// error (could not be judged, or the mailbox not be opened).
 	Logins *prometheus.CounterVec
-	// Retrieved counts messages that RETR sent whole, Octets what they had.
+	// Retrieved counts messages that were sent whole (RETR, or TOP with all
+	// lines), Octets what they had.
 	Retrieved, Octets *prometheus.CounterVec
 	// Deleted counts messages that QUIT removed.
 	Deleted *prometheus.CounterVec
@@ -41,8 +42,8 @@ func newPOP3(f promauto.Factory) *POP3 {
 		TLSSessions: counter("tls_sessions_total", "TLS handshakes with POP3 clients, by result: good, failed.", "result"),
 		Commands:    counter("commands_total", "POP3 commands, by name and result: ok, err.", "command", "result"),
 		Logins:      counter("logins_total", "POP3 logins, by mechanism and result: good, failed, error.", "mechanism", "result"),
-		Retrieved:   counter("messages_retrieved_total", "Messages that RETR sent whole."),
-		Octets:      counter("message_bytes_total", "Octets of the messages that RETR sent whole."),
+		Retrieved:   counter("messages_retrieved_total", "Messages that clients fetched whole."),
+		Octets:      counter("message_bytes_total", "Octets of the messages that clients fetched whole."),
 		Deleted:     counter("messages_deleted_total", "Messages that QUIT removed."),
 	}
 }

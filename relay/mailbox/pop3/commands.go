@@ -160,14 +160,25 @@ func (s *session) retr(arg string) error {
 	if err := s.send(n, &dots{}); err != nil {
 		return err
 	}
-	s.drop.marks[n-1] |= retrieved
-	s.s.deps.Metrics.Retrieved.WithLabelValues(s.name).Inc()
-	s.s.deps.Metrics.Octets.WithLabelValues(s.name).Add(float64(s.drop.view.Size(n)))
+	s.drop.marks[n-1] |= read
+	s.fetched(n)
 	return nil
 }
 
-// top is RFC 1939 section 7. It does not count as reading: clients look at
-// headers with it.
+// fetched notes that the client has all of a message.
+func (s *session) fetched(n int) {
+	s.drop.marks[n-1] |= fetched
+	s.s.deps.Metrics.Retrieved.WithLabelValues(s.name).Inc()
+	s.s.deps.Metrics.Octets.WithLabelValues(s.name).Add(float64(s.drop.view.Size(n)))
+}
+
+// allLines is what a client asks TOP for that wants all of a message and not
+// have it marked as read: fetchmail does, when it is told to keep mail.
+const allLines = 1_000_000
+
+// top is RFC 1939 section 7. It does not count as reading, and as fetching only
+// where all is asked for: a program that looks at the beginnings of messages must
+// not start the days after which a fetched one is removed, short as it may be.
 func (s *session) top(arg string) error {
 	number, lines, _ := strings.Cut(strings.TrimSpace(arg), " ")
 	n, err := s.drop.get(number)
@@ -178,7 +189,13 @@ func (s *session) top(arg string) error {
 	if !ok {
 		return refuse("", "a number of lines is wanted")
 	}
-	return s.send(n, &dots{limited: true, top: wanted})
+	if err := s.send(n, &dots{limited: true, top: wanted}); err != nil {
+		return err
+	}
+	if wanted >= allLines {
+		s.fetched(n)
+	}
+	return nil
 }
 
 // send gives a message as a multi-line reply. One that fails in the middle

@@ -16,8 +16,9 @@ const inbox = "INBOX"
 type marks uint8
 
 const (
-	deleted   marks = 1 << iota // by DELE
-	retrieved                   // by RETR, whole
+	deleted marks = 1 << iota // by DELE
+	read                      // by RETR, whole
+	fetched                   // by RETR, or by a TOP that means the same
 )
 
 // maildrop is the snapshot that a session works with (RFC 1939 section 4): what
@@ -114,15 +115,16 @@ func (d *maildrop) update(ctx context.Context) (removed int, err error) {
 	return len(gone), nil
 }
 
-// remember notes which messages were retrieved: they are read, and those that
+// remember notes which messages were read, and which were fetched: those that
 // are left here for some days are counted from now.
-func (d *maildrop) remember(ctx context.Context) error {
-	seen := d.with(retrieved)
-	if len(seen) == 0 {
-		return nil
+func (d *maildrop) remember(ctx context.Context) (err error) {
+	if numbers := d.with(read); len(numbers) > 0 {
+		_, err = d.view.Store(ctx, numbers, mailbox.AddFlags, []string{`\Seen`}, 0)
 	}
-	_, err := d.view.Store(ctx, seen, mailbox.AddFlags, []string{`\Seen`}, 0)
-	return errors.Join(err, d.view.MarkRetrieved(ctx, seen))
+	if numbers := d.with(fetched); len(numbers) > 0 {
+		err = errors.Join(err, d.view.MarkRetrieved(ctx, numbers))
+	}
+	return err
 }
 
 // with gives the numbers of those with a mark.

@@ -512,17 +512,29 @@ func TestFailedRead(t *testing.T) {
 	})
 }
 
-// What was fetched is marked, also when the connection drops.
-func TestRetrievedIsSeen(t *testing.T) {
+// What was read is marked, also when the connection drops; and what was fetched is
+// known to retention, also by a client that uses TOP for it.
+func TestMarks(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.box.put(short, short, short)
+		w.box.put(short, short, short, short)
 		c := w.login()
-		c.ask("TOP 1 99", "+OK 23 octets", "Subject: one", "", "hello", ".")
-		c.ask("RETR 2", "+OK 23 octets", "Subject: one", "", "hello", ".")
+		for _, l := range []string{"TOP 1 99", "RETR 2", "TOP 3 99999999", "RETR 4"} {
+			c.ask(l, "+OK 23 octets", "Subject: one", "", "hello", ".")
+		}
+		c.ask("DELE 4", "+OK...")
 		_ = c.Close()
 		synctest.Wait()
-		if left, fetched := w.box.left(); !slices.Equal(left, []int{1, -2, 3}) || !slices.Equal(fetched, []int{2}) {
-			t.Errorf("left: %v, retrieved: %v", left, fetched)
+		left, fetched := w.box.left()
+		if !slices.Equal(left, []int{1, -2, 3, -4}) || !slices.Equal(fetched, []int{2, 3, 4}) {
+			t.Errorf("left: %v, fetched: %v", left, fetched)
+		}
+		w.box.set(faults{marking: errors.New("the disk is gone")})
+		c = w.login()
+		c.ask("RETR 1", "+OK 23 octets", "Subject: one", "", "hello", ".")
+		c.ask("DELE 4", "+OK...")
+		c.ask("QUIT", "+OK bye, 1 deleted, 3 left") // the client is none the worse
+		if !w.logged("could not be marked") {
+			t.Errorf("log:\n%s", w.log.String())
 		}
 	})
 }
