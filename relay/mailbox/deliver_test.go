@@ -16,7 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"tenma/relay/mail"
-	"tenma/relay/mailbox/rules"
+	"tenma/relay/mailbox/post/rules"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
-	"tenma/relay/mailbox/rules"
+	"tenma/relay/mailbox/post/rules"
 	"tenma/relay/wire/smtp"
 )
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
-	"tenma/relay/mailbox/rules"
+	"tenma/relay/mailbox/post/rules"
 )
 
 // forward sends the message on. Its envelope stays what it was, but for:

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"tenma/relay/mailbox/rules"
+	"tenma/relay/mailbox/post/rules"
 	"tenma/relay/wire/smtp"
 )
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"tenma/relay/mailbox/rules"
+	"tenma/relay/mailbox/post/rules"
 )
 
 // fullNote names the memory that an owner was told of a full mailbox.
