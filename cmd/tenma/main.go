@@ -26,6 +26,7 @@ type commands struct {
 	Check   checkCommand   `cmd:"" help:"Validate a configuration: every error with its place, and what is unwise."`
 	Queue   queueCommand   `cmd:"" help:"Look into the queue of a running relay, and change it."`
 	User    user.Command   `cmd:"" help:"Accounts for submission and mailboxes."`
+	Mailbox mailboxCommand `cmd:"" help:"What mailboxes hold; import and export."`
 	DKIM    dkimCommand    `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
 	DNS     dnsCommand     `cmd:"" name:"dns" help:"DNS records of a domain."`
 	Version versionCommand `cmd:"" help:"Show the version."`

@@ -97,7 +97,7 @@ func (s *Server) listMailboxes(r *http.Request) (any, error) {
 			return false
 		}
 		var m Mailbox
-		if m, failed = s.mailbox(account); failed != nil {
+		if m, failed = MeasureMailbox(s.deps.Mailboxes, account); failed != nil {
 			return false
 		}
 		page.Mailboxes = append(page.Mailboxes, m)
@@ -109,9 +109,38 @@ func (s *Server) listMailboxes(r *http.Request) (any, error) {
 	return page, err
 }
 
-func (s *Server) mailbox(account string) (Mailbox, error) {
-	u, err := s.deps.Mailboxes.Usage(account)
+// MeasureMailbox gives what a mailbox takes, without its folders.
+func MeasureMailbox(all Mailboxes, account string) (Mailbox, error) {
+	u, err := all.Usage(account)
 	return Mailbox{Address: account, Messages: u.Messages, Octets: u.Octets, Quota: max(0, u.Limit)}, err
+}
+
+// ShowMailbox gives one mailbox with its folders, whatever the case of letters
+// in its name. Its error is a *Problem where there is none.
+func ShowMailbox(all Mailboxes, name string) (m Mailbox, err error) {
+	found := false
+	err = all.Accounts(func(account string) bool {
+		if strings.EqualFold(account, name) {
+			name, found = account, true
+		}
+		return !found
+	})
+	switch {
+	case err != nil:
+		return m, err
+	case !found:
+		return m, &Problem{Status: http.StatusNotFound, Detail: "there is no mailbox of " + name + " yet: it is made with its first message or login"}
+	}
+	if m, err = MeasureMailbox(all, name); err != nil {
+		return m, err
+	}
+	folders, err := all.Folders(name)
+	for _, f := range folders {
+		if !f.NoSelect {
+			m.Folders = append(m.Folders, Folder{f.Name, string(f.Use), int64(f.Messages), int64(f.Unseen), f.Octets})
+		}
+	}
+	return m, err
 }
 
 func (s *Server) showMailbox(r *http.Request) (any, error) {
@@ -122,30 +151,7 @@ func (s *Server) showMailbox(r *http.Request) (any, error) {
 	if s.deps.Mailboxes == nil {
 		return nil, errNoMailboxes
 	}
-	name, found := a.String(), false
-	err = s.deps.Mailboxes.Accounts(func(account string) bool {
-		if strings.EqualFold(account, name) {
-			name, found = account, true
-		}
-		return !found
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case !found:
-		return nil, &Problem{Status: http.StatusNotFound, Detail: "there is no mailbox of " + name + " yet: it is made with its first message or login"}
-	}
-	m, err := s.mailbox(name)
-	if err != nil {
-		return nil, err
-	}
-	folders, err := s.deps.Mailboxes.Folders(name)
-	for _, f := range folders {
-		if !f.NoSelect {
-			m.Folders = append(m.Folders, Folder{f.Name, string(f.Use), int64(f.Messages), int64(f.Unseen), f.Octets})
-		}
-	}
-	return m, err
+	return ShowMailbox(s.deps.Mailboxes, a.String())
 }
 
 // Mailboxes asks for a page of mailboxes; after is Next of the page before.
