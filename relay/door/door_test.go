@@ -276,6 +276,7 @@ func TestStartTLS(t *testing.T) {
 		c.say("tls\r\n")
 		c.hear("go")
 		c.tls()
+		time.Sleep(door.HandshakeTime)
 		c.say("inside\r\n")
 		c.hear("inside")
 		c.say("tls\r\n") // not twice
@@ -297,6 +298,9 @@ func TestImplicitTLS(t *testing.T) {
 		c := w.dial(ann)
 		c.tls()
 		c.hear("hello " + ann)
+		time.Sleep(door.HandshakeTime)
+		c.say("inside\r\n")
+		c.hear("inside")
 	}, implicit)
 }
 
@@ -328,6 +332,9 @@ func TestWrongTLS(t *testing.T) {
 		e := w.dial(neigh) // begins to speak TLS and stops
 		e.say("\x16\x03\x01")
 		e.hear("")
+		f := w.dial("203.0.113.1") // speaks TLS wrongly
+		f.say("\x16\x03\x01\xff\xff")
+		_, _ = io.ReadAll(f)
 		if n := w.log.lines(warning); n != 2 || w.log.lines("SSL/TLS") == 0 {
 			t.Errorf("%d warnings:\n%s", n, w.log.String())
 		}
@@ -419,6 +426,12 @@ func TestInterrupt(t *testing.T) {
 		served := <-conns
 		synctest.Wait()
 		served.Interrupt()
+		began := time.Now()
+		defer func() {
+			if d := time.Since(began); d > 0 {
+				t.Errorf("interrupted after %v", d)
+			}
+		}()
 		for range 2 {
 			if err := <-errs; !errors.Is(err, door.ErrInterrupted) {
 				t.Errorf("Await: %v", err)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tenma/relay/mailbox/imap/front"
 )
 
 func TestAppend(t *testing.T) {
@@ -50,6 +52,28 @@ func TestAppendRefused(t *testing.T) {
 		p.gone()
 		w.wantAppended(0, "x NOOP\r\nx NOOP\r\nab")
 	}, func(w *world) { w.limit = 1000 })
+}
+
+// The session may refuse a message before it comes.
+func TestAppendRefusedBySession(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.rewrite = func(cmd *front.Command) string {
+			if cmd.Name == "APPEND" {
+				if cmd.Args != `"no" (\Seen) ~` {
+					t.Errorf("Args %q", cmd.Args)
+				}
+				return "NO [OVERQUOTA] full"
+			}
+			return ""
+		}
+		p := w.login()
+		p.ask("a APPEND \"no\" (\\Seen) ~{100}", "a NO [OVERQUOTA]")
+		p.raw("b APPEND {2+}\r\nno (\\Seen) ~{20+}\r\nx NOOP\r\nx NOOP\r\nabcd\r\nc NOOP\r\n")
+		p.want("b NO [OVERQUOTA]", "c OK")
+		p.raw("d APPEND \"no\" (\\Seen) ~{100000+}\r\nx")
+		p.want("d NO [OVERQUOTA]", "* BYE [TOOBIG]")
+		p.gone()
+	})
 }
 
 // What is cut off, or goes on wrongly after the message, is not stored.

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,7 @@ type world struct {
 	rewrite  func(cmd *front.Command) string
 	response func(cmd *front.Command, line []byte) []byte
 	caps     func(caps []string, loggedIn bool) []string
+	idle     func(s *session)
 
 	mu       sync.Mutex
 	logins   []string // "user password", good or bad
@@ -97,6 +99,8 @@ type session struct {
 	imapserver.Session
 	w    *world
 	conn *front.Conn
+
+	idling atomic.Bool // Idle has not returned
 }
 
 func (s *session) Login(user, password string) error {
@@ -130,9 +134,25 @@ type literal struct{ *strings.Reader }
 
 func (l *literal) Size() int64 { return l.Reader.Size() }
 
+// Idle takes a while to stop, which the library must wait for.
+func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	s.idling.Store(true)
+	defer s.idling.Store(false)
+	if s.w.idle != nil {
+		s.w.idle(s)
+	}
+	err := s.Session.Idle(w, stop)
+	<-stop
+	time.Sleep(time.Millisecond)
+	return err
+}
+
 func (s *session) Close() error {
 	s.w.mu.Lock()
 	s.w.closed++
+	if s.idling.Load() {
+		s.w.t.Error("a session is closed while its Idle runs")
+	}
 	s.w.mu.Unlock()
 	return s.Session.Close()
 }
