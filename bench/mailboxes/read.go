@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// sessionPhase times one command in a session of its own, which has selected
+// INBOX before it (unless that is the command).
+func sessionPhase(command string) func(context.Context, server, load) (float64, time.Duration, error) {
+	return func(_ context.Context, s server, _ load) (float64, time.Duration, error) {
+		c, err := openIMAP(s)
+		if err != nil {
+			return 0, 0, err
+		}
+		defer c.close()
+		if !strings.HasPrefix(command, "SELECT") {
+			if _, err := c.command("SELECT INBOX"); err != nil {
+				return 0, 0, err
+			}
+		}
+		start := time.Now()
+		_, err = c.command(command)
+		return 1, time.Since(start), err
+	}
+}
+
+// downloadIMAP reads every message by one command.
+func downloadIMAP(_ context.Context, s server, l load) (float64, time.Duration, error) {
+	c, err := openIMAP(s)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer c.close()
+	if _, err := c.command("SELECT INBOX"); err != nil {
+		return 0, 0, err
+	}
+	start := time.Now()
+	_, err = c.command("FETCH 1:* (BODY.PEEK[])")
+	return float64(l.messages * l.size), time.Since(start), err
+}
+
+// downloadPOP3 reads every message, a hundred commands ahead.
+func downloadPOP3(_ context.Context, s server, l load) (float64, time.Duration, error) {
+	if s.pop3 == "" {
+		return 0, time.Second, nil
+	}
+	c, err := openPOP3(s)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer c.close()
+	start := time.Now()
+	const ahead = 100
+	for first := 1; first <= l.messages; first += ahead {
+		last := min(first+ahead-1, l.messages)
+		var b strings.Builder
+		for n := first; n <= last; n++ {
+			fmt.Fprintf(&b, "RETR %d\r\n", n)
+		}
+		c.put(strings.TrimSuffix(b.String(), "\r\n"))
+		for n := first; n <= last; n++ {
+			if err := c.multiline(); err != nil {
+				return 0, 0, fmt.Errorf("message %d: %w", n, err)
+			}
+		}
+	}
+	_, err = c.ok("QUIT")
+	return float64(l.messages * l.size), time.Since(start), err
+}
+
+// multiline skips one reply with its lines up to the lone dot.
+func (c *conn) multiline() error {
+	if _, err := c.ok(""); err != nil {
+		return err
+	}
+	for {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(line, []byte(".\r\n")) {
+			return nil
+		}
+	}
+}
