@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -164,9 +165,9 @@ func (s commands) Rewrite(cmd *front.Command) (status string) {
 	case "SELECT", "EXAMINE":
 		return s.rewriteSelect(cmd)
 	case "CREATE", "DELETE", "SUBSCRIBE", "UNSUBSCRIBE", "APPEND":
-		s.rewriteNames(cmd, 1)
+		return s.rewriteNames(cmd, 1)
 	case "RENAME":
-		s.rewriteNames(cmd, 2)
+		return s.rewriteNames(cmd, 2)
 	}
 	return ""
 }
@@ -197,8 +198,9 @@ func (s commands) rewriteSelect(cmd *front.Command) (status string) {
 		})
 	}
 	if err := p.End(); err != nil {
-		s.count(cmd.Name, "BAD")
-		return s.answer(err).String()
+		r := s.answer(err)
+		s.count(cmd.Name, r.kind)
+		return r.String()
 	}
 	s.condstore = s.condstore || condstore
 	cmd.Args = quote(wire.EncodeName(name))
@@ -206,13 +208,14 @@ func (s commands) rewriteSelect(cmd *front.Command) (status string) {
 }
 
 // rewriteNames puts mailbox names that are UTF-8, as the client has enabled, into
-// modified UTF-7, which the library always takes them for.
-func (s commands) rewriteNames(cmd *front.Command, n int) {
-	if !s.utf8() || !strings.ContainsFunc(cmd.Args, func(r rune) bool { return r == '&' || r >= 0x80 }) {
-		return
+// modified UTF-7, which the library always takes them for, and refuses what is no
+// name.
+func (s commands) rewriteNames(cmd *front.Command, n int) (status string) {
+	if !strings.ContainsFunc(cmd.Args, func(r rune) bool { return r == '&' || r >= 0x80 }) {
+		return ""
 	}
 	p := wire.NewParser(cmd.Args)
-	p.UTF8 = true
+	p.UTF8 = s.utf8()
 	var names []string
 	for i := range n {
 		if i > 0 {
@@ -221,9 +224,14 @@ func (s commands) rewriteNames(cmd *front.Command, n int) {
 		names = append(names, quote(wire.EncodeName(p.Mailbox())))
 	}
 	rest := p.Rest()
+	if errors.Is(p.Err(), wire.ErrName) {
+		s.count(cmd.Name, "NO")
+		return s.answer(p.Err()).String()
+	}
 	if p.Err() == nil { // else the library finds the error
 		cmd.Args = strings.Join(names, " ") + rest
 	}
+	return ""
 }
 
 func quote(s string) string {
@@ -257,6 +265,11 @@ func (s commands) Capabilities(caps []string, loggedIn bool) []string {
 	caps = append(caps, string(goimap.CapID))
 	if !loggedIn {
 		return caps
+	}
+	for i, c := range caps {
+		if c == "LITERAL-" {
+			caps[i] = "LITERAL+" // RFC 7888: the front bounds and streams them
+		}
 	}
 	caps = append(caps, "CONDSTORE", "QUOTA", "QUOTA=RES-STORAGE", "SORT", "SORT=DISPLAY", "ESORT", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "SAVEDATE", "WITHIN")
 	seen := map[string]bool{}

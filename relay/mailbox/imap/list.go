@@ -115,7 +115,7 @@ func (s *session) list(c *command, lsub bool) error {
 		if !l.matches(f.Name) {
 			continue
 		}
-		below := l.recursive && subscribedBelow(folders, f.Name)
+		below := l.recursive && l.subscribedBelow(folders, f.Name)
 		switch {
 		case l.subscribed && !f.Subscribed && !below,
 			l.specialUse && f.Use == mailbox.NoUse,
@@ -124,7 +124,7 @@ func (s *session) list(c *command, lsub bool) error {
 		}
 		attrs := attributes(folders, f)
 		if f.NoSelect && (l.extended || s.rev2()) {
-			attrs = append(attrs, goimap.MailboxAttrNonExistent)
+			attrs[0] = goimap.MailboxAttrNonExistent // it says more than \Noselect (RFC 9051 section 7.3.1)
 		}
 		if l.tellSubscribed && f.Subscribed {
 			attrs = append(attrs, goimap.MailboxAttrSubscribed)
@@ -199,7 +199,7 @@ func (s *session) writeListed(lsub bool, attrs []string, name string, subscribed
 func attributes(folders []mailbox.Folder, f *mailbox.Folder) []goimap.MailboxAttr {
 	var attrs []goimap.MailboxAttr
 	if f.NoSelect {
-		attrs = append(attrs, goimap.MailboxAttrNoSelect)
+		attrs = append(attrs, goimap.MailboxAttrNoSelect) // the first
 	}
 	if hasChildren(folders, f.Name) {
 		attrs = append(attrs, goimap.MailboxAttrHasChildren)
@@ -225,8 +225,10 @@ func hasChildren(folders []mailbox.Folder, name string) bool {
 	return anyBelow(folders, name, func(f *mailbox.Folder) bool { return !f.NoSelect })
 }
 
-func subscribedBelow(folders []mailbox.Folder, name string) bool {
-	return anyBelow(folders, name, func(f *mailbox.Folder) bool { return f.Subscribed })
+// subscribedBelow: folders that are not listed themselves (RFC 9051 section
+// 6.3.9.1).
+func (l *listing) subscribedBelow(folders []mailbox.Folder, name string) bool {
+	return anyBelow(folders, name, func(f *mailbox.Folder) bool { return f.Subscribed && !l.matches(f.Name) })
 }
 
 func anyBelow(folders []mailbox.Folder, name string, want func(*mailbox.Folder) bool) bool {

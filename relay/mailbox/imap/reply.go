@@ -56,6 +56,8 @@ func (s *session) answer(err error) *reply {
 		return r
 	case errors.As(err, &syntax):
 		return bad("CLIENTBUG", "Syntax: "+syntax.Text)
+	case errors.Is(err, wire.ErrName):
+		return no("CANNOT", "This is no mailbox name: without UTF-8 enabled, & is written &-, and other letters than ASCII in modified UTF-7")
 	case errors.Is(err, mailbox.ErrNoFolder):
 		return no("NONEXISTENT", "There is no such mailbox")
 	case errors.Is(err, mailbox.ErrExists):

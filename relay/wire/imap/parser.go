@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -14,6 +15,10 @@ import (
 type SyntaxError struct{ Text string }
 
 func (e *SyntaxError) Error() string { return e.Text }
+
+// ErrName is a mailbox name that is none in the encoding that it should be in. The
+// command is well formed: there is just no such mailbox.
+var ErrName = errors.New("imap: mailbox name is not in modified UTF-7, or not in UTF-8")
 
 // Parser reads one command's arguments from the left. The first error stays:
 // after it each method gives a zero value, so that only End need be checked.
@@ -176,7 +181,8 @@ func (p *Parser) NString() (s string, there bool) {
 	return "", false
 }
 
-// ListMailbox reads a pattern of LIST: an AString in which wildcards stand.
+// ListMailbox reads a pattern of LIST: an AString in which wildcards stand. One
+// that is in no encoding is taken as it stands.
 func (p *Parser) ListMailbox() string {
 	var s string
 	if p.Peek() == '"' {
@@ -186,7 +192,10 @@ func (p *Parser) ListMailbox() string {
 			return atomChar(c) || c == ']' || c == '%' || c == '*' || c >= 0x80
 		})
 	}
-	return p.name(s)
+	if name, err := p.decode(s); err == nil {
+		return name
+	}
+	return s
 }
 
 // Number64 reads a number below 2^63.
@@ -233,31 +242,30 @@ func (p *Parser) MaybeList(item func()) {
 	p.List(item)
 }
 
-// Mailbox reads a mailbox's name and gives it in UTF-8, INBOX in upper case.
+// Mailbox reads a mailbox's name and gives it in UTF-8, INBOX in upper case. One
+// that is no name makes the error ErrName.
 func (p *Parser) Mailbox() string {
-	s := p.name(p.AString())
+	s, err := p.decode(p.AString())
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	if p.err != nil {
+		return ""
+	}
 	if strings.EqualFold(s, "INBOX") { // RFC 9051 section 5.1
 		return "INBOX"
 	}
 	return s
 }
 
-func (p *Parser) name(s string) string {
-	if p.err != nil {
-		return ""
-	}
+func (p *Parser) decode(s string) (string, error) {
 	if p.UTF8 || !isASCII(s) {
 		if !utf8.ValidString(s) {
-			p.Fail("a mailbox name is not UTF-8")
-			return ""
+			return "", ErrName
 		}
-		return s
+		return s, nil
 	}
-	u, err := DecodeName(s)
-	if err != nil {
-		p.Fail("a mailbox name is not modified UTF-7; write & as &-")
-	}
-	return u
+	return DecodeName(s)
 }
 
 func isASCII(s string) bool {

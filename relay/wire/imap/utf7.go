@@ -2,7 +2,6 @@ package imap
 
 import (
 	"encoding/base64"
-	"errors"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -12,8 +11,6 @@ import (
 func utf7() *base64.Encoding {
 	return base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(base64.NoPadding)
 }
-
-var errName = errors.New("imap: not modified UTF-7")
 
 // EncodeName writes a UTF-8 mailbox name in modified UTF-7 (RFC 3501 section
 // 5.1.3).
@@ -54,7 +51,8 @@ func plainName(s string) bool {
 }
 
 // DecodeName reads a name in modified UTF-7. What a client need not have
-// encoded must not be (it would be a second name for one mailbox).
+// encoded must not be (it would be a second name for one mailbox). Its error is
+// ErrName.
 func DecodeName(s string) (string, error) {
 	if plainName(s) {
 		return s, nil
@@ -69,7 +67,7 @@ func DecodeName(s string) (string, error) {
 		code, rest, ended := strings.Cut(rest, "-")
 		s = rest
 		if !ended {
-			return "", errName
+			return "", ErrName
 		}
 		if code == "" {
 			out.WriteByte('&')
@@ -87,7 +85,7 @@ func DecodeName(s string) (string, error) {
 func decodeRun(code string) (string, error) {
 	raw, err := utf7().DecodeString(code)
 	if err != nil || len(raw)%2 != 0 || len(raw) == 0 {
-		return "", errName
+		return "", ErrName
 	}
 	units := make([]uint16, len(raw)/2)
 	for i := range units {
@@ -96,7 +94,7 @@ func decodeRun(code string) (string, error) {
 	var out strings.Builder
 	for _, r := range utf16.Decode(units) {
 		if r == utf8.RuneError || r >= ' ' && r < 0x7f {
-			return "", errName
+			return "", ErrName
 		}
 		out.WriteRune(r)
 	}
