@@ -196,7 +196,7 @@ func TestSlowReader(t *testing.T) {
 		w.box.put(strings.Repeat(strings.Repeat("x", 76)+"\r\n", 20000))
 		c := w.login()
 		c.raw("RETR 1\r\n")
-		time.Sleep(pieceTime - time.Second)
+		time.Sleep(pieceTime - lockTime - time.Second)
 		w.secure().ask("AUTH PLAIN "+b64("\x00ann\x00se cret"), "-ERR [IN-USE]...")
 		time.Sleep(2 * time.Second)
 		w.secure().ask("AUTH PLAIN "+b64("\x00ann\x00se cret"), "+OK 1...")

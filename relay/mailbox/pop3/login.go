@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"time"
 
 	"tenma/relay/mailbox"
 	"tenma/relay/wire/sasl"
@@ -145,7 +146,7 @@ func (s *session) enter(account string) error {
 	if s.s.logins.tooSoon(account, delay) {
 		return refuse("LOGIN-DELAY", "too soon after the last login")
 	}
-	v, closing, err := s.s.open(account)
+	v, closing, err := s.open(account)
 	switch {
 	case err == nil:
 		s.account, s.drop = account, newMaildrop(v, closing)
@@ -159,6 +160,25 @@ func (s *session) enter(account string) error {
 	}
 	s.log.Error("pop3: mailbox cannot be opened", "account", account, "error", err)
 	return refuse("SYS/TEMP", "the mailbox cannot be opened now")
+}
+
+// lockTime is how long a login waits for another session of the account to end: a
+// client whose connection broke comes again before we have noticed that.
+const lockTime = 5 * time.Second
+
+// open gives the INBOX of an account, locked.
+func (s *session) open(account string) (v view, closing func(), err error) {
+	for until := time.Now().Add(lockTime); ; {
+		v, closing, err = s.s.open(account)
+		if !errors.Is(err, mailbox.ErrInUse) || !time.Now().Before(until) {
+			return v, closing, err
+		}
+		select {
+		case <-time.After(lockTime / 20):
+		case <-s.sock.Draining():
+			return nil, nil, err
+		}
+	}
 }
 
 // welcome answers a login. Whatever is wrong with a name or password, the
