@@ -479,3 +479,25 @@ func BenchmarkDeliver(b *testing.B) {
 		b.Error(err)
 	}
 }
+
+// A domain of its own for rewritten senders is theirs alone.
+func TestSRSDomain(t *testing.T) {
+	inScene(t, Config{SRSDomain: "srs.b.test"}, func(c *scene) {
+		c.town.settings["ann@b.test"] = mail.Settings{Forward: []smtp.Address{address("ann@home.test")}}
+		c.send(c.attempt(letter, "ann@b.test"), ok)
+		sender := c.out.sent[0].e.Sender
+		if back, err := c.Reverse(sender); sender.Domain != "srs.b.test" || err != nil || back != address("bob@far.test") {
+			c.t.Errorf("%s: %s, %v", sender, back, err)
+		}
+		sender.Domain = "b.test"
+		if back, err := c.Reverse(sender); err == nil {
+			c.t.Errorf("%s leads to %s", sender, back)
+		}
+		own := c.attempt(letter, "ann@b.test")
+		own.Envelope.Sender = address("carl@b.test")
+		c.send(own, ok)
+		if got := c.out.sent[1].e.Sender; got != own.Envelope.Sender {
+			c.t.Errorf("a sender of ours became %s", got)
+		}
+	})
+}
