@@ -21,6 +21,11 @@
 //  7. The DSN enters the queue like any other entry, with the null sender; it
 //     never causes another.
 //
+// Mail for a domain that lives here takes the same road, but for the last step:
+// instead of delivery, mailbox puts it into the store, from which imap and pop3
+// show it to people. What an account forwards or answers enters the spool
+// through the outbox, and takes the road from step 3 on.
+//
 // # The promises
 //
 // Each stands on the type that keeps it, and has a test here that was seen to

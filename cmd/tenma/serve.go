@@ -16,7 +16,9 @@ import (
 	"tenma/cmd/tenma/cli"
 	"tenma/relay"
 	"tenma/relay/config"
+	"tenma/relay/door"
 	"tenma/relay/ingress"
+	"tenma/relay/mailbox/imap"
 )
 
 type serveCommand struct {
@@ -174,6 +176,22 @@ or: swaks --server %[1]s --from %[2]s --to you@example.com
 and see where it is: %[4]s queue list%[3]s
 
 `, to, from, flag(cfg), program())
+	greetMailbox(w, cfg, at, to)
+}
+
+// greetMailbox tells how to have a mailbox, where some domain lives here.
+func greetMailbox(w io.Writer, cfg *config.Config, at relay.Addrs, to string) {
+	i := slices.IndexFunc(cfg.IMAP.Listeners, func(l imap.Listener) bool { return l.TLS == door.TLSImplicit })
+	if len(cfg.Auth.Domains) == 0 || i < 0 || i >= len(at.IMAP) {
+		return
+	}
+	fmt.Fprintf(w, `Have a mailbox, send to it, and read it:
+
+  %[1]s user add me@%[2]s%[3]s
+  swaks --server %[4]s --to me@%[2]s
+  curl -k --user me@%[2]s 'imaps://%[5]s/INBOX;MAILINDEX=1'
+
+`, program(), cfg.Auth.Domains[0], flag(cfg), to, reachable(at.IMAP[i].String()))
 }
 
 // flag names the configuration for the next command.

@@ -242,6 +242,22 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
+// A newcomer is told how to send, and how to have a mailbox.
+func TestGreeting(t *testing.T) {
+	cfg, err := config.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2993}
+	var out bytes.Buffer
+	greet(&out, cfg, relay.Addrs{SMTP: []net.Addr{a, a, a}, IMAP: []net.Addr{a, a}, POP3: []net.Addr{a, a}, HTTP: []net.Addr{a}})
+	for _, want := range []string{"imap  127.0.0.1:2993         mailboxes, STARTTLS", "pop3 ", "user add me@localhost", "'imaps://127.0.0.1:2993/INBOX;MAILINDEX=1'"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
 // Without a listener that this machine may use, nothing is suggested.
 func TestGreetingWithoutDoor(t *testing.T) {
 	cfg, err := config.Default()

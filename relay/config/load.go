@@ -235,6 +235,9 @@ tls      = "implicit"
 [[domain]]                  # "tenma user add me@localhost" makes a mailbox
 name = "localhost"
 
+[setup]                     # what mail programs on this machine are told
+host = "localhost"
+
 [[listen]]                  # metrics, health, API
 protocol = "http"
 address  = "127.0.0.1:2580"
