@@ -113,6 +113,9 @@ func TestSettingsThatCannotBe(t *testing.T) {
 	if err := d.Change(addr(t, user), func(s *mail.Settings) error { s.Quota = 5; return mine }); !errors.Is(err, mine) {
 		t.Error(err)
 	}
+	if err := d.edit(addr(t, user), func(fa *fileAccount) error { fa.Password = "x"; return nil }); err == nil {
+		t.Error("the file was damaged")
+	}
 	if after, _ := os.ReadFile(c.Path); string(after) != string(before) {
 		t.Error("the file has changed")
 	}

@@ -4,10 +4,12 @@ package external
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,11 +80,23 @@ func TestCommandSecrets(t *testing.T) {
 // A program that hangs is ended with its children; one that prints without end or
 // reads nothing does no harm.
 func TestCommandMisbehaves(t *testing.T) {
-	c, _ := checker(t, `sleep 600 & sleep 600`)
+	c, seen := checker(t, "exec 3>SEEN; sleep 600 & sleep 600")
 	c.Timeout = 100 * time.Millisecond
+	if err := syscall.Mkfifo(seen, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	alive, err := os.OpenFile(seen, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alive.Close()
 	start := time.Now()
 	if err := source(t, c).Verify(t.Context(), ann, "x"); err == nil || errors.Is(err, ErrRefused) || time.Since(start) > time.Minute {
 		t.Errorf("%v after %v", err, time.Since(start))
+	}
+	_ = alive.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := alive.Read(make([]byte, 1)); err != io.EOF { // whoever holds the other end is gone
+		t.Errorf("a child lives on: %v", err)
 	}
 	c, _ = checker(t, `head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; exit 0`)
 	if err := source(t, c).Verify(t.Context(), ann, strings.Repeat("x", 1000)); err != nil {
