@@ -90,7 +90,10 @@ func (v *View) Store(ctx context.Context, seqs []int, op Op, flags []string, unc
 		c.step(f)
 		f.cur = f.cur.Set(changed)
 	}
-	if len(c.folder) > 0 {
+	if len(c.folder) > 0 || len(same) > 0 && f.pending > 0 {
+		// What was so already may be the work of another session that is not
+		// durable yet: then it is waited for, with nothing of our own.
+		c.noUser = c.noUser || len(c.folder) == 0
 		w = c.submit(nil)
 	}
 	b.mu.Unlock()
