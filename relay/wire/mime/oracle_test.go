@@ -21,12 +21,17 @@ var update = flag.Bool("update", false, "write the golden file anew")
 // Of messages that are not broken, another reader of MIME finds the same parts
 // with the same contents.
 func TestAgainstGoMessage(t *testing.T) {
+	// Their headers have lines that are no fields, at which it gives up.
+	without := []string{"multipart-digest.txt", "issue358.txt", "feedback-report.txt"}
 	compared := 0
 	for name, msg := range messages(t) {
 		t.Run(name, func(t *testing.T) {
 			e, err := message.Read(bytes.NewReader(msg))
-			if err != nil {
-				t.Skipf("go-message: %v", err)
+			if e == nil { // other errors are of charsets that it does not know
+				if !slices.Contains(without, name) {
+					t.Error(err)
+				}
+				return
 			}
 			compared += compare(t, parse(t, msg), e, msg)
 		})

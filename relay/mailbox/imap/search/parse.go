@@ -396,9 +396,6 @@ func (p *parser) set(k kind, text string) (*node, error) {
 		if !ok || !also {
 			return nil, p.bad("%.40q is no number", item)
 		}
-		if len(set) == maxRange {
-			return nil, fmt.Errorf("%w: more than %d ranges", ErrTooLarge, maxRange)
-		}
 		set = append(set, imap.SeqRange{Start: a, Stop: b})
 	}
 	return p.node(node{kind: k, set: set})

@@ -102,8 +102,7 @@ func (r *run) uidSpans(set []imap.SeqRange) []span {
 	})
 }
 
-// spans puts the ranges of a set in order. 0 stands for the largest number, or
-// with no message at all for none.
+// spans puts the ranges of a set in order. 0 stands for the largest number.
 func spans(set []imap.SeqRange, largest uint32, of func(a, b uint32) span) []span {
 	var list []span
 	for _, s := range set {
@@ -116,9 +115,6 @@ func spans(set []imap.SeqRange, largest uint32, of func(a, b uint32) span) []spa
 		}
 		if a > b {
 			a, b = b, a
-		}
-		if b == 0 {
-			continue
 		}
 		if sp := of(max(a, 1), b); sp.first <= sp.last {
 			list = append(list, sp)

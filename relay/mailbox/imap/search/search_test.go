@@ -21,7 +21,7 @@ func folder() *memory {
 	m.Flags = mailbox.Seen | 1<<5
 	m = v.add("From: bob (Robert) @ example.test\nTo: ann@example.test\nCc: carol@example.test\nBcc: dave@example.test\nSubject: re: cafe\u0301\nIn-Reply-To: <1@x>\nX-Empty:\nX-Two: first\nX-Two: second\n\nStra=C3=9Fe\n")
 	m.Flags, m.recent = mailbox.Seen|mailbox.Answered, true
-	m = v.add("Subject: parts\nContent-Type: multipart/mixed; boundary=b\n\npreamble words\n--b\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nStra=DFe in\n Z=FC=\nrich\n--b\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\n" +
+	m = v.add("Subject: parts\nCc:\nContent-Type: multipart/mixed; boundary=b\n\npreamble words\n--b\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nStra=DFe in\n Z=FC=\nrich\n--b\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\n" +
 		base64.StdEncoding.EncodeToString([]byte("<p>ΣΊΣΥΦΟΣ Kyoto</p>")) + "\n--b\nContent-Type: application/pdf\n\nbinary words\n--b\nContent-Type: message/rfc822\n\nSubject: =?utf-8?q?f=C3=B6rwarded?=\n\ninner words\n--b--\n")
 	m.Flags, m.recent = mailbox.Flagged|1<<6, true
 	m = v.add("\nno header at all\n")
@@ -34,6 +34,7 @@ func TestSearch(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"ALL", "1 2 3 4"},
 		{"1:2", "1 2"},
+		{"1:4,2", "1 2 3 4"},
 		{"3,1", "1 3"},
 		{"*", "4"},
 		{"*:3", "3 4"},
@@ -96,7 +97,7 @@ func TestSearch(t *testing.T) {
 		{`HEADER From ""`, "1 2"},
 		{`HEADER Subject ""`, "1 2 3"},
 		{`NOT HEADER Subject ""`, "4"},
-		{`HEADER Cc ""`, "2"},
+		{`HEADER Cc ""`, "2 3"},
 		{"HEADER X-None a", ""},
 		{"BODY hello", "1"},
 		{"BODY words", "3"},
@@ -116,6 +117,7 @@ func TestSearch(t *testing.T) {
 		{`BODY ""`, "1 2 3 4"},
 		{"TEXT \"header at\"", "4"},
 		{"OR SEEN DELETED", "1 2 4"},
+		{"OR SEEN LARGER 0", "1 2 3 4"},
 		{"OR FROM ann BODY header", "1 4"},
 		{"NOT (SEEN FROM ann)", "2 3 4"},
 		{"NOT OR SEEN BODY words", "4"},
@@ -203,6 +205,7 @@ func TestBounds(t *testing.T) {
 		"ors":      strings.Repeat("OR ALL ", 3000) + "ALL",
 		"keys":     strings.Repeat("SEEN ", 3000) + "ALL",
 		"ranges":   strings.Repeat("1,", 20_000) + "1",
+		"sets":     strings.Repeat("1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1 ", 600) + "ALL",
 		"text":     "BODY " + strings.Repeat("a", 20_000),
 		"texts":    strings.TrimSpace(many("BODY a%d ", 100)),
 	} {
@@ -280,6 +283,35 @@ func TestCancel(t *testing.T) {
 		if _, err := c.Query.Run(ctx, v, nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", args, err)
 		}
+	}
+	v = &memory{}
+	for range 10 {
+		v.add("Subject: a\n\nb\n")
+	}
+	ctx2, cancel2 := context.WithCancel(context.Background())
+	v.opened = cancel2
+	for _, args := range []string{"HEADER X-None a", "BODY a"} {
+		c, _ := Parse(args)
+		if _, err := c.Query.Run(ctx2, v, nil); !errors.Is(err, context.Canceled) || v.opens > 1 {
+			t.Errorf("%s: %v after %d messages", args, err, v.opens)
+		}
+	}
+	// In the middle of a long message too.
+	v = &memory{}
+	v.add("Subject: a\n\n" + strings.Repeat("b\n", 1<<20))
+	ctx3, cancel3 := context.WithCancel(context.Background())
+	reads := 0
+	v.read = func() {
+		if reads++; reads == 3 {
+			cancel3()
+		}
+	}
+	c, _ := Parse("BODY a")
+	if _, err := c.Query.Run(ctx3, v, nil); !errors.Is(err, context.Canceled) || reads > 3 {
+		t.Errorf("%v after %d reads", err, reads)
+	}
+	if got := search(t, &memory{}, "OR * UID *"); got != "" {
+		t.Errorf("%s of nothing", got)
 	}
 	if _, err := Sort(ctx, v, []uint32{1}, []Key{{By: Date}}); !errors.Is(err, context.Canceled) {
 		t.Error(err)

@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -191,8 +192,29 @@ func TestThreadsOfAnything(t *testing.T) {
 	}
 }
 
-// long is a folder whose messages each answer the one after it, which makes the
-// deepest tree and the longest climbs.
+// What a message refers to is bounded, and so is what refers to nothing that is
+// there; what a text is sorted by too.
+func TestThreadBounds(t *testing.T) {
+	var refs strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&refs, "<%d@x> ", i)
+	}
+	h := threader{byID: map[uint64]int32{}, seed: maphash.MakeSeed(), nodes: make([]threadNode, 1), limit: 10}
+	ids := h.identifiers(refs.String())
+	if n := len(ids); n != maxReferences || ids[0] != h.identifiers("<0@x>")[0] || ids[n-1] != h.identifiers("<999@x>")[0] {
+		t.Errorf("%d references", n)
+	}
+	h.link([]uint64{0}, [][]uint64{ids})
+	if n := len(h.nodes); n != 10 {
+		t.Errorf("%d nodes", n)
+	}
+	var scratch []byte
+	if n := len(text(strings.Repeat("ä", 5000), &scratch).s); n != maxValue {
+		t.Errorf("a text of %d octets", n)
+	}
+}
+
+// Messages that each answer the one after them make the deepest tree.
 func TestThreadsDeep(t *testing.T) {
 	v := &memory{}
 	const n = 20_000

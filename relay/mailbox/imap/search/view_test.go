@@ -26,6 +26,8 @@ type memory struct {
 	keywords []string
 	reads    int // messages given by Each
 	opens    int
+	read     func() // called when a message is read, if not nil
+	opened   func() // called when a message is opened, if not nil
 }
 
 type message struct {
@@ -90,9 +92,19 @@ func (v *memory) Each(ctx context.Context, first, last int, fn func(int, *mailbo
 	return nil
 }
 
-type content struct{ *bytes.Reader }
+type content struct {
+	*bytes.Reader
+	read func() // called when it is read, if not nil
+}
 
 func (content) Close() error { return nil }
+
+func (c content) ReadAt(p []byte, at int64) (int, error) {
+	if c.read != nil {
+		c.read()
+	}
+	return c.Reader.ReadAt(p, at)
+}
 
 func (c content) WriteTo(w io.Writer) (int64, error) { return c.Reader.WriteTo(w) }
 
@@ -102,7 +114,10 @@ func (v *memory) Open(seq int) (mailbox.Content, error) {
 		return nil, mailbox.ErrExpunged
 	}
 	v.opens++
-	return content{bytes.NewReader(m.raw)}, nil
+	if v.opened != nil {
+		v.opened()
+	}
+	return content{bytes.NewReader(m.raw), v.read}, nil
 }
 
 // search runs a command and gives what it found as text.
