@@ -13,6 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
+
 	"tenma/relay/wire/smtp"
 )
 
@@ -327,6 +330,8 @@ func FuzzFile(f *testing.F) {
 	}
 	f.Add(text)
 	f.Add([]byte("version = 1\n[[account]]\naddress = \"a@b\"\npassword = \"$argon2id$v=19$m=1,t=1,p=0$AAAA$AAAA\"\n"))
+	f.Add([]byte("version=1\n[[account]]\naddress=\"0@0\""))
+	f.Add([]byte("version = 1\n[[account]]\naddress = \"a@b\"\nquota = 5\nforward = [\"c@d\"]\nsend_as = [\"@D\"]\n[account.vacation]\ntext = \"x\\n''\"\nfrom = 2026-12-24T00:00:00Z\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		af, err := parseFile(text)
 		if err != nil {
@@ -336,7 +341,23 @@ func FuzzFile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, acc := range s.order {
+		again, err := toml.Marshal(af)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if af, err = parseFile(again); err != nil {
+			t.Fatalf("%v in what was written:\n%s", err, again)
+		}
+		if two, err := af.understand(); err != nil || len(two.order) != len(s.order) {
+			t.Fatalf("%v in what was written:\n%s", err, again)
+		}
+		for i, acc := range s.order {
+			if got, err := af.Accounts[i].settings(); err != nil || !cmp.Equal(got, acc.settings) {
+				t.Errorf("%v: %s", err, cmp.Diff(got, acc.settings))
+			}
+			if acc.text == "" {
+				continue // known outside
+			}
 			if h, err := parseHash(acc.hash.String()); err != nil || h.String() != acc.hash.String() {
 				t.Errorf("%s: %v", acc.hash.String(), err)
 			}
