@@ -164,7 +164,10 @@ func (s commands) Rewrite(cmd *front.Command) (status string) {
 		}
 	case "SELECT", "EXAMINE":
 		return s.rewriteSelect(cmd)
-	case "CREATE", "DELETE", "SUBSCRIBE", "UNSUBSCRIBE", "APPEND":
+	case "CREATE", "DELETE", "SUBSCRIBE", "UNSUBSCRIBE":
+		return s.rewriteNames(cmd, 1)
+	case "APPEND":
+		s.literal8 = strings.HasSuffix(cmd.Args, "~") // what announces the message comes next
 		return s.rewriteNames(cmd, 1)
 	case "RENAME":
 		return s.rewriteNames(cmd, 2)

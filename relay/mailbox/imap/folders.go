@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"strings"
 
@@ -160,7 +162,20 @@ func (s *session) Append(name string, r goimap.LiteralReader, options *goimap.Ap
 	if err != nil {
 		return nil, s.answer(err).library()
 	}
-	msg := mailbox.NewMessage{Size: r.Size(), Body: r, Date: options.Time, Flags: list}
+	msg := mailbox.NewMessage{Size: r.Size(), Body: noNUL{r}, Date: options.Time, Flags: list}
+	if s.literal8 {
+		if r.Size() > maxBinary {
+			return nil, no("TOOBIG", fmt.Sprintf("A binary message may have %d octets: send it encoded", maxBinary)).library()
+		}
+		text, err := io.ReadAll(r)
+		if err == nil {
+			text, err = encodeBinary(text)
+		}
+		if err != nil {
+			return nil, s.answer(err).library()
+		}
+		msg.Size, msg.Body = int64(len(text)), bytes.NewReader(text)
+	}
 	validity, uid, err := s.box.Append(s.l.s.work, name, msg)
 	if err != nil {
 		return nil, s.tryCreate(err).library()

@@ -38,6 +38,7 @@ type session struct {
 	// condstore: the client has shown that it knows mod-sequences (RFC 7162
 	// section 3.1), and hears of them from then on.
 	condstore bool
+	literal8  bool   // the message of this APPEND may hold NUL
 	tree      treeOf // the last message whose structure was found
 
 	began    time.Time

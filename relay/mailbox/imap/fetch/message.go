@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -191,7 +192,7 @@ func (m *Message) writeSection(w *wire.Writer, s *wire.Section) error {
 	}
 	r = cut(r, s)
 	w.Literal(r.Len())
-	return copyRange(w, m.src, r)
+	return copyRange(noNUL{w}, m.src, r)
 }
 
 // cut takes the partial range of a section (RFC 9051 section 6.4.5.1): from
@@ -235,7 +236,7 @@ func (m *Message) writeFields(w *wire.Writer, r mime.Range, s *wire.Section) err
 	}
 	piece := cut(mime.Range{Start: 0, End: n}, s)
 	w.Literal(piece.Len())
-	_, err = mime.WriteFields(&window{w: w, r: piece}, m.src, r, s.Fields, not)
+	_, err = mime.WriteFields(&window{w: noNUL{w}, r: piece}, m.src, r, s.Fields, not)
 	return err
 }
 
@@ -255,4 +256,15 @@ func (v *window) Write(b []byte) (int, error) {
 		}
 	}
 	return len(b), nil
+}
+
+// noNUL puts another octet, 80 hexadecimal, in the place of NUL, which no literal
+// may hold (RFC 9051 section 4.3). Mail that came from outside may have it.
+type noNUL struct{ w io.Writer }
+
+func (n noNUL) Write(b []byte) (int, error) {
+	if bytes.IndexByte(b, 0) >= 0 {
+		b = bytes.ReplaceAll(b, []byte{0}, []byte{0x80})
+	}
+	return n.w.Write(b)
 }
