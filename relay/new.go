@@ -25,6 +25,7 @@ import (
 	"tenma/relay/config"
 	"tenma/relay/config/certificate"
 	"tenma/relay/delivery"
+	"tenma/relay/delivery/client/callout"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
 	"tenma/relay/mailbox"
@@ -219,7 +220,11 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 		}
 		o.TLS = pair.Server()
 	}
-	r.recipients = &recipients{people: r.people, boxes: r.mailbox}
+	ask := callout.Deps{Lookup: resolver{r.dns}.LookupAddrs, Roots: o.Roots, Log: o.Log}
+	if o.Dialer != nil {
+		ask.Dial = o.Dialer.Dial
+	}
+	r.recipients = &recipients{people: r.people, boxes: r.mailbox, asker: callout.New(c.Hostname, ask)}
 	r.recipients.apply(c)
 	r.ingress = ingress.New(c.Ingress, ingress.Deps{
 		Intake: r.intake, Directory: r.recipients, Auth: r.people.Service("smtp"), Record: r.maillog, TLS: o.TLS,

@@ -1,23 +1,27 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"sync/atomic"
 
 	"tenma/relay/config"
+	"tenma/relay/delivery/client/callout"
 	"tenma/relay/mailbox"
 	"tenma/relay/policy/auth"
 	"tenma/relay/wire/smtp"
 )
 
 // recipients decides on each RCPT: what the accounts say, and besides, whether a
-// mailbox has room and whether a rewritten sender (SRS) is one that a forward of
+// mailbox has room, what the server of mailboxes elsewhere says, and whether a rewritten sender (SRS) is one that a forward of
 // ours made. It is ingress's Directory.
 type recipients struct {
 	people *auth.Directory
 	boxes  *mailbox.Store
+	asker  *callout.Asker
 	places atomic.Pointer[map[smtp.Domain]bool] // where rewritten senders may be
+	others atomic.Pointer[map[smtp.Domain]config.Elsewhere]
 }
 
 func (r *recipients) apply(c *config.Config) {
@@ -29,6 +33,11 @@ func (r *recipients) apply(c *config.Config) {
 		at = map[smtp.Domain]bool{c.Mailbox.SRSDomain: true}
 	}
 	r.places.Store(&at)
+	others := map[smtp.Domain]config.Elsewhere{}
+	for _, e := range c.Elsewhere {
+		others[e.Domain] = e
+	}
+	r.others.Store(&others)
 }
 
 // Recipient is auth.Directory's, and: mail that comes back to a rewritten sender
@@ -36,6 +45,17 @@ func (r *recipients) apply(c *config.Config) {
 // mailbox is full is a 452 (RFC 3463, X.2.2) while its sender still holds it,
 // rather than days of trying here.
 func (r *recipients) Recipient(a smtp.Address, trusted bool) error {
+	if e, ok := (*r.others.Load())[a.Domain]; ok {
+		if !e.Ask {
+			return nil
+		}
+		to := callout.Target{Hosts: e.To.Hosts, LMTP: e.To.LMTP, TLS: e.To.TLS, Auth: e.To.Auth}
+		err := r.asker.Ask(context.Background(), to, a) // it has a time limit of its own
+		if trusted && errors.Is(err, callout.ErrSilent) {
+			return nil // mail of our own waits here; if it must be returned, it comes to one of us
+		}
+		return err
+	}
 	if (*r.places.Load())[a.Domain] {
 		_, err := r.boxes.Reverse(a)
 		var disk *fs.PathError

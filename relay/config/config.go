@@ -18,6 +18,7 @@ import (
 	"tenma/relay/policy/dkim"
 	"tenma/relay/policy/route"
 	"tenma/relay/queue"
+	"tenma/relay/wire/smtp"
 )
 
 // Config is everything that the relay is told. It is plain data: reading it
@@ -43,6 +44,8 @@ type Config struct {
 	POP3     pop3.Config
 	Setup    setup.Config
 
+	Elsewhere []Elsewhere // domains whose mail we take for mailboxes that others keep
+
 	DNS   dnscache.Config
 	Route route.Config
 	Auth  auth.Config
@@ -66,6 +69,13 @@ type Spool struct {
 	Memory         int64   // octets of bodies kept in memory
 	MinFreePercent float64 // of the disk; below it Commit is refused; 0: see MinFreeBytes
 	MinFreeBytes   int64   // the same in octets
+}
+
+// Elsewhere is a [[domain]] whose mailboxes lie behind a [[route]].
+type Elsewhere struct {
+	Domain smtp.Domain
+	Ask    bool // the next hop is asked about each recipient; else all are taken
+	To     route.Rule
 }
 
 // Log is the program log (the mail log is MailLog).

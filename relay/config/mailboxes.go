@@ -157,7 +157,10 @@ func (l *listenReader) only(s *section, protocol string, keys ...string) {
 // setup reads [setup]. What it does not say follows from the listeners.
 func (r *reader) setup(s *section, c *Config) {
 	p := &c.Setup
-	p.Host, p.MX, p.Domains, p.HTTP = c.Hostname, c.Hostname, c.Auth.Domains, len(c.Admin.Listeners) > 0
+	p.Host, p.MX, p.Domains, p.HTTP = c.Hostname, c.Hostname, slices.Clone(c.Auth.Domains), len(c.Admin.Listeners) > 0
+	for _, e := range c.Elsewhere { // its programs ask here, and [setup] tells of its server
+		p.Domains = append(p.Domains, e.Domain)
+	}
 	var host string
 	if v := s.str("host", &host); v != nil {
 		switch d, ok := s.domainOf("host", v); {

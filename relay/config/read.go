@@ -33,13 +33,14 @@ type world struct {
 // reader collects what is wrong while sections are read one by one.
 type reader struct {
 	world
-	file     string // as given
-	dir      string // absolute, of the file: relative paths start in it or in dataDir
-	dataDir  string
-	errs     Errors
-	warnings []Warning
-	relays   bool                // some listener lets someone relay
-	schema   map[string][]string // section name -> keys that were asked for
+	file      string // as given
+	dir       string // absolute, of the file: relative paths start in it or in dataDir
+	dataDir   string
+	errs      Errors
+	warnings  []Warning
+	relays    bool                // some listener lets someone relay
+	elsewhere []place             // of recipients, by Config.Elsewhere
+	schema    map[string][]string // section name -> keys that were asked for
 }
 
 func (r *reader) errorf(at place, format string, args ...any) {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -239,7 +240,9 @@ func (r *reader) domains(s *section, c *Config) {
 	local := map[smtp.Domain]int{}
 	s.each("domain", func(s *section) {
 		var name, rest string
+		who := "accounts"
 		v, catch := s.str("name", &name), s.str("catch_all", &rest)
+		asked := s.choice("recipients", &who, "accounts", "ask", "any")
 		if v == nil {
 			if s.values["name"] == nil {
 				s.errorf(s.at, `[[domain]] has no name; write name = "example.test"`)
@@ -251,6 +254,13 @@ func (r *reader) domains(s *section, c *Config) {
 		case !ok:
 		case local[d] > 0:
 			s.errorf(v.at, "domain %s stands in line %d already", d, local[d])
+		case who != "accounts":
+			local[d] = v.at.line
+			c.Elsewhere = append(c.Elsewhere, Elsewhere{Domain: d, Ask: who == "ask"})
+			r.elsewhere = append(r.elsewhere, asked.at)
+			if catch != nil {
+				s.errorf(catch.at, "catch_all is for mailboxes that live here, not for recipients = %q", who)
+			}
 		default:
 			local[d] = v.at.line
 			c.Auth.Domains = append(c.Auth.Domains, d)
@@ -277,6 +287,8 @@ func (r *reader) domains(s *section, c *Config) {
 			case !ok:
 			case local[address.Domain] == 0:
 				s.errorf(v.at, "alias %s is not in a domain that lives here; add [[domain]] name = %q", address, address.Domain)
+			case slices.ContainsFunc(c.Elsewhere, func(e Elsewhere) bool { return e.Domain == address.Domain }):
+				s.errorf(v.at, "alias %s is of a domain whose mailboxes are elsewhere; its aliases belong there", address)
 			case seen[key] > 0:
 				s.errorf(v.at, "alias %s stands in line %d already; list every address in its to", address, seen[key])
 			default:
@@ -302,6 +314,25 @@ func (r *reader) domains(s *section, c *Config) {
 		}
 		c.Auth.Aliases = append(c.Auth.Aliases, a)
 	})
+}
+
+// behind finds the routes of domains whose mailboxes lie elsewhere.
+func (r *reader) behind(c *Config) {
+	for i := range c.Elsewhere {
+		e := &c.Elsewhere[i]
+		n := slices.IndexFunc(c.Route.Rules, func(rule route.Rule) bool { return rule.Domain == string(e.Domain) })
+		switch {
+		case n < 0:
+			r.errorf(r.elsewhere[i], "the mailboxes of %s are elsewhere, and nothing says where; add [[route]] domain = %q with to = \"lmtp://host:port\"", e.Domain, e.Domain)
+		case e.Ask && c.Route.Rules[n].Kind != mail.ByHost:
+			r.errorf(r.elsewhere[i], `recipients = "ask" needs a host to ask: the route of %s must go to "lmtp://...", "smtp://..." or "smtps://..."`, e.Domain)
+		default:
+			e.To = c.Route.Rules[n]
+			if !e.Ask {
+				r.warnf(r.elsewhere[i], "recipients = \"any\": mail for addresses that do not exist is taken, and returned to whomever it names as its sender")
+			}
+		}
+	}
 }
 
 // catchAll reads who gets the mail for addresses of d that do not exist.

@@ -37,6 +37,7 @@ func (r *reader) config(root *table) *Config {
 	r.listeners(s, c)
 	r.domains(s, c)
 	r.routes(s, c)
+	r.behind(c)
 	r.mailbox(s.sub("mailbox"), c)
 	r.submission(s.sub("submission"), c)
 	r.accounts(s.sub("auth"), c)
