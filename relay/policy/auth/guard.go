@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -49,6 +50,53 @@ type guard struct {
 	clients  *table[string, failures]   // by address, IPv6 by /64
 	accounts *table[[32]byte, failures] // by name, known or not
 	pairs    *table[[32]byte, failures] // by name and address
+
+	flights *flights
+}
+
+// flights are the logins that are being hashed. The same login once more, from the
+// same client, waits for the first and takes its verdict: a mail program that opens
+// many connections at once costs one hash, and none of them is sent away.
+type flights struct {
+	mu sync.Mutex
+	m  map[[32]byte]*flight
+}
+
+// flight is one of them; when done is closed the rest is its verdict.
+type flight struct {
+	done chan struct{}
+	good bool
+	err  error
+}
+
+// once runs verify for the first of those who come with a key at the same time, and
+// gives all of them what it said. Where the first went away itself, the next one
+// runs it.
+func (f *flights) once(ctx context.Context, key [32]byte, verify func() (bool, error)) (good bool, err error) {
+	for {
+		f.mu.Lock()
+		other := f.m[key]
+		if other == nil {
+			mine := &flight{done: make(chan struct{})}
+			f.m[key] = mine
+			f.mu.Unlock()
+			mine.good, mine.err = verify()
+			f.mu.Lock()
+			delete(f.m, key)
+			f.mu.Unlock()
+			close(mine.done)
+			return mine.good, mine.err
+		}
+		f.mu.Unlock()
+		select {
+		case <-other.done:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+		if !errors.Is(other.err, context.Canceled) && !errors.Is(other.err, context.DeadlineExceeded) {
+			return other.good, other.err
+		}
+	}
 }
 
 type login struct {
@@ -80,6 +128,7 @@ func newGuard(workers int, key []byte) guard {
 		slots: make(chan struct{}, workers), waiting: new(atomic.Int64), key: key,
 		logins: newTable[[32]byte, login](), wrong: newTable[[32]byte, login](), friends: newTable[[32]byte, friend](),
 		clients: newTable[string, failures](), accounts: newTable[[32]byte, failures](), pairs: newTable[[32]byte, failures](),
+		flights: &flights{m: map[[32]byte]*flight{}},
 	}
 }
 

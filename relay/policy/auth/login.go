@@ -60,7 +60,7 @@ func (s *Service) Plain(ctx context.Context, client net.Addr, user, password str
 	if g.wrongBefore(key, v.hash(), v.start) {
 		return "", v.refuse(ctx, "the same as before: some device may still have an old password", false)
 	}
-	good, err := v.verify(ctx, password)
+	good, err := g.flights.once(ctx, g.digest("flight", string(key[:]), v.hash(), v.appName), func() (bool, error) { return v.verify(ctx, password) })
 	switch {
 	case err != nil:
 		return "", err

@@ -144,7 +144,7 @@ func TestHashingIsBounded(t *testing.T) {
 		n := waitersPerWorker*cap(d.guard.slots) + 10
 		for i := range n {
 			go func() {
-				_, err := d.Plain(t.Context(), here, []string{user, "nobody@example.test"}[i%2], right)
+				_, err := d.Plain(t.Context(), here, []string{user, "nobody@example.test"}[i%2], right+fmt.Sprint(i))
 				results <- code(err)
 			}()
 		}
@@ -159,6 +159,44 @@ func TestHashingIsBounded(t *testing.T) {
 		}
 		if time.Since(start) != waitAtMost || d.guard.waiting.Load() != 0 {
 			t.Errorf("waited %v", time.Since(start))
+		}
+	})
+}
+
+// A mail program that opens many connections at once has all of them served, at the
+// price of one hash.
+func TestLoginsAtTheSameTimeCostOneHash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := open(t, config(t))
+		add(t, d, user)
+		for range cap(d.guard.slots) {
+			d.guard.slots <- struct{}{}
+		}
+		n := 2 * waitersPerWorker * cap(d.guard.slots)
+		results := make(chan error, n+1)
+		first, cancel := context.WithCancel(t.Context())
+		try := func(ctx context.Context) {
+			_, err := d.Plain(ctx, here, user, right)
+			results <- err
+		}
+		go try(first)
+		synctest.Wait()
+		for range n {
+			go try(t.Context())
+		}
+		synctest.Wait()
+		if w := d.guard.waiting.Load(); w != 1 {
+			t.Errorf("%d wait for a hash", w)
+		}
+		cancel() // that it went away is nobody else's verdict
+		if err := <-results; !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+		<-d.guard.slots
+		for range n {
+			if err := <-results; err != nil {
+				t.Errorf("%v", err)
+			}
 		}
 	})
 }
