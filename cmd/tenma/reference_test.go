@@ -99,3 +99,40 @@ func TestReadme(t *testing.T) {
 		t.Errorf("the example configuration: %v", err)
 	}
 }
+
+// The configurations in the guides can be read, and the commands there are.
+func TestGuides(t *testing.T) {
+	pages, err := filepath.Glob("../../deploy/guide/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no guides: %v", err)
+	}
+	parser, err := kong.New(&commands{}, kong.Name("tenma"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, m := range regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllSubmatch(text, -1) {
+			part := string(m[1])
+			if !strings.Contains(part, "[[listen]]") {
+				part += "[[listen]]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\n"
+			}
+			path := filepath.Join(t.TempDir(), "tenma.toml")
+			if err := os.WriteFile(path, []byte(part), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := config.Peek(path); err != nil {
+				t.Errorf("%s, configuration %d: %v", page, i+1, err)
+			}
+		}
+		for _, m := range regexp.MustCompile(`(?m)^    tenma (.*)$`).FindAllSubmatch(text, -1) {
+			args := strings.Fields(strings.ReplaceAll(string(m[1]), " --help", " --subject=x"))
+			if _, err := parser.Parse(args); err != nil {
+				t.Errorf("%s: tenma %s: %v", page, m[1], err)
+			}
+		}
+	}
+}

@@ -81,6 +81,7 @@ func (c *Conn) gate(cmd *Command) string {
 	case !beforeLogin(cmd.Name):
 		return "BAD log in first"
 	case (cmd.Name == "LOGIN" || cmd.Name == "AUTHENTICATE") && c.dc.TLS() == nil:
+		c.cfg.log().Warn("client wants to log in without TLS", "protocol", "imap", "client", c.dc.Client().Addr().String(), "client_setting_should_be", "STARTTLS or SSL/TLS")
 		return "NO [PRIVACYREQUIRED] not without TLS" // RFC 9051 section 7.1
 	case cmd.Name == "AUTHENTICATE" && !goodInitial(cmd.Args):
 		return "BAD initial response is not base64"
