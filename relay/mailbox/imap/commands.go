@@ -62,6 +62,8 @@ func find(name string) *own {
 	switch name {
 	case "ID":
 		return &own{do: (*session).cmdID, early: true}
+	case "CANCELUPDATE":
+		return &own{do: (*session).cmdCancelUpdate, selected: true, renumber: true}
 	case "LIST":
 		return &own{do: (*session).cmdList, renumber: true}
 	case "LSUB":
@@ -84,7 +86,7 @@ func ownCommands() map[string]bool {
 	for _, name := range []string{"FETCH", "STORE", "SEARCH", "SORT", "THREAD", "COPY", "MOVE", "EXPUNGE"} {
 		list[name], list["UID "+name] = false, false
 	}
-	for _, name := range []string{"ID", "LIST", "LSUB", "STATUS", "GETQUOTA", "GETQUOTAROOT", "SETQUOTA"} {
+	for _, name := range []string{"ID", "CANCELUPDATE", "LIST", "LSUB", "STATUS", "GETQUOTA", "GETQUOTAROOT", "SETQUOTA"} {
 		list[name] = find(name).early
 	}
 	return list
@@ -274,7 +276,7 @@ func (s commands) Capabilities(caps []string, loggedIn bool) []string {
 			caps[i] = "LITERAL+" // RFC 7888: the front bounds and streams them
 		}
 	}
-	caps = append(caps, "CONDSTORE", "QUOTA", "QUOTA=RES-STORAGE", "SORT", "SORT=DISPLAY", "ESORT", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "SAVEDATE", "WITHIN")
+	caps = append(caps, "CONDSTORE", "QUOTA", "QUOTA=RES-STORAGE", "SORT", "SORT=DISPLAY", "ESORT", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "CONTEXT=SEARCH", "CONTEXT=SORT", "SAVEDATE", "WITHIN")
 	seen := map[string]bool{}
 	return slices.DeleteFunc(caps, func(c string) bool {
 		again := seen[c]

@@ -128,6 +128,7 @@ func (f *fetching) mark(sp span) {
 		f.s.log().Warn("messages could not be marked as seen", "error", err)
 		return
 	}
+	f.s.touch(unseen)
 	f.marked = make(map[int]bool, len(unseen))
 	for _, n := range unseen {
 		if flags, _ := v.Flags(n); flags&mailbox.Seen != 0 {

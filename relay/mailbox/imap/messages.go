@@ -146,6 +146,7 @@ func (s *session) cmdStore(c *command) error {
 			return err
 		}
 	}
+	s.touch(seqs)
 	s.tellKeywords() // a client shall know a keyword before a message has it
 	bad := map[int]bool{}
 	for _, n := range failed {

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -16,12 +17,16 @@ func (s *session) cmdSearch(c *command) error {
 	if err != nil {
 		return searchError(err)
 	}
+	if s.context(c.tag) >= 0 && q.Update {
+		return bad("CLIENTBUG", "A search of this tag is being updated") // RFC 5267 section 4.3
+	}
 	found, err := s.search(q)
 	if err != nil {
 		return err
 	}
 	if q.Extended || s.rev2() {
 		s.writeESearch(c, q, found)
+		s.openContext(c, q, found)
 		return nil
 	}
 	s.writeFound("* SEARCH", found, c.uid)
@@ -49,6 +54,7 @@ func (s *session) cmdSort(c *command) error {
 	}
 	if q.Extended {
 		s.writeESearch(c, q, found)
+		s.openContext(c, q, found)
 		return nil
 	}
 	s.writeFound("* SORT", found, c.uid)
@@ -103,15 +109,19 @@ func (s *session) search(q *search.Command) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o := q.Return; o.ReturnSave && len(found) > 0 {
-		s.saved = search.UIDs(s.view, meant(o, found)) // section 2.4
+	if q.Return.ReturnSave && len(found) > 0 {
+		s.saved = search.UIDs(s.view, meant(q, found)) // section 2.4
 	}
 	return found, nil
 }
 
 // meant are the messages found that the return options speak of, rising: all, or
-// where only the first or the last is told just that.
-func meant(o goimap.SearchOptions, found []uint32) []uint32 {
+// where only the first or the last, or a page, is told just that.
+func meant(q *search.Command, found []uint32) []uint32 {
+	o := q.Return
+	if q.Page != (search.Page{}) && !o.ReturnCount {
+		return q.Page.Of(found)
+	}
 	if o.ReturnAll || o.ReturnCount || !o.ReturnMin && !o.ReturnMax {
 		return found
 	}
@@ -131,6 +141,15 @@ func (s *session) name(seq uint32, uid bool) uint32 {
 		return s.view.UID(int(seq))
 	}
 	return seq
+}
+
+// named are the names of messages, in their order.
+func (s *session) named(found []uint32, uid bool) []wire.Range {
+	list := make([]uint32, len(found))
+	for i, seq := range found {
+		list[i] = s.name(seq, uid)
+	}
+	return wire.Ranges(list)
 }
 
 func (s *session) writeFound(head string, found []uint32, uid bool) {
@@ -154,7 +173,7 @@ func (s *session) highest(found []uint32) uint64 {
 // the largest the last (RFC 5267 section 3.1).
 func (s *session) writeESearch(c *command, q *search.Command, found []uint32) {
 	o := q.Return
-	if o.ReturnSave && !o.ReturnMin && !o.ReturnMax && !o.ReturnAll && !o.ReturnCount {
+	if page := q.Page != (search.Page{}); o.ReturnSave && !o.ReturnMin && !o.ReturnMax && !o.ReturnAll && !o.ReturnCount && !page && !q.Update {
 		return // RFC 5182 section 2.1
 	}
 	w := s.out
@@ -174,13 +193,18 @@ func (s *session) writeESearch(c *command, q *search.Command, found []uint32) {
 			w.Number(int64(s.name(found[n-1], c.uid)))
 		}
 		if o.ReturnAll {
-			named := make([]uint32, n)
-			for i, seq := range found {
-				named[i] = s.name(seq, c.uid)
-			}
 			w.Raw(" ALL ")
-			w.Set(wire.Ranges(named))
+			w.Set(s.named(found, c.uid))
 		}
+	}
+	if p := q.Page; p != (search.Page{}) { // RFC 5267 section 4.4
+		fmt.Fprintf(w, " PARTIAL (%d:%d ", p.First, p.Last) //nolint:errcheck // Flush tells
+		if page := p.Of(found); len(page) > 0 {
+			w.Set(s.named(page, c.uid))
+		} else {
+			w.Raw("NIL")
+		}
+		w.Raw(")")
 	}
 	if o.ReturnCount {
 		w.Raw(" COUNT ")
@@ -188,7 +212,7 @@ func (s *session) writeESearch(c *command, q *search.Command, found []uint32) {
 	}
 	if q.Query.ModSeq() && len(found) > 0 { // RFC 7162 section 3.1.10
 		w.Raw(" MODSEQ ")
-		w.Unsigned(s.highest(meant(o, found)))
+		w.Unsigned(s.highest(meant(q, found)))
 	}
 	w.Raw("\r\n")
 }

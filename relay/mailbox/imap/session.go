@@ -40,6 +40,8 @@ type session struct {
 	condstore bool
 	literal8  bool   // the message of this APPEND may hold NUL
 	tree      treeOf // the last message whose structure was found
+	contexts  []*searchContext
+	touched   []uint32 // UIDs whose flags the session itself changed, for contexts
 
 	began    time.Time
 	commands int
@@ -92,6 +94,7 @@ func (s *session) unselect() {
 		s.view = nil
 	}
 	s.saved, s.tree = nil, treeOf{}
+	s.contexts, s.touched = nil, nil
 }
 
 // AppendLimit is how many octets a message may have (RFC 7889).
@@ -149,6 +152,7 @@ func (s *session) tell(expunge, withUID bool) error {
 	if len(u.Expunged) > 0 {
 		s.tree = treeOf{}
 	}
+	s.leaveContexts(&u)
 	for _, n := range u.Expunged {
 		w.Raw("* ")
 		w.Number(int64(n))
@@ -168,6 +172,7 @@ func (s *session) tell(expunge, withUID bool) error {
 	for _, n := range u.Flags {
 		s.writeState(n, withUID, true)
 	}
+	s.updateContexts(&u)
 	return w.Flush()
 }
 

@@ -136,8 +136,9 @@ type Copied struct {
 
 // Update is what changed in a View, in the order in which to tell it.
 type Update struct {
-	Expunged []int // numbers as they were one after the other: tell them in this order
-	Len      int   // new length; told if Grown
+	Expunged []int    // numbers as they were one after the other: tell them in this order
+	UIDs     []uint32 // of Expunged
+	Len      int      // new length; told if Grown
 	Grown    bool
 	Recent   int   // how many are \Recent now
 	Flags    []int // numbers, after Expunged, whose flags others have changed

@@ -203,7 +203,10 @@ func (v *View) Update(expunge bool) Update {
 		now = list.Union(v.list, now)
 	}
 	list.Diff(v.list, now,
-		func(i int) { u.Expunged = append(u.Expunged, i+1-len(u.Expunged)) },
+		func(i int) {
+			u.Expunged = append(u.Expunged, i+1-len(u.Expunged))
+			u.UIDs = append(u.UIDs, v.list.At(i).UID)
+		},
 		func(_, j int) { u.Flags = append(u.Flags, j+1) },
 		func(int) { u.Grown = true })
 	v.list, v.keywords = now, keywords

@@ -21,8 +21,19 @@ type Command struct {
 	Query    *Query
 	Return   imap.SearchOptions
 	Extended bool      // RETURN was given: the answer is an ESEARCH (RFC 4731, 5267)
+	Page     Page      // PARTIAL: which of the results are told, if not the zero Page
+	Update   bool      // the client wants to hear of changes of the result (RFC 5267 section 4.3)
 	Sort     []Key     // of SORT
 	Thread   Algorithm // of THREAD
+}
+
+// Page is a part of a result by place, both ends included, from 1 on.
+type Page struct{ First, Last uint32 }
+
+// Of gives what lies in the page.
+func (p Page) Of(found []uint32) []uint32 {
+	n := uint32(len(found))
+	return found[min(p.First-1, n):min(p.Last, n)]
 }
 
 // Parse reads the arguments of SEARCH (RFC 9051 section 9, search; with the keys
@@ -116,13 +127,37 @@ func (p *parser) returns(c *Command) error {
 			c.Return.ReturnCount = true
 		case "SAVE":
 			c.Return.ReturnSave = true
+		case "PARTIAL":
+			if err := p.page(c); err != nil {
+				return err
+			}
+		case "UPDATE":
+			c.Update = true
+		case "CONTEXT": // a hint that more such searches will come (RFC 5267 section 4.2)
 		default:
 			return p.bad("RETURN %q", name)
 		}
 	}
+	if c.Page != (Page{}) && c.Return.ReturnAll { // RFC 5267 section 4.4
+		return p.bad("PARTIAL and ALL")
+	}
 	if !p.space() {
 		return p.bad("nothing behind RETURN")
 	}
+	return nil
+}
+
+// page reads the range of PARTIAL (RFC 5267 section 4.4), of which there can be one.
+func (p *parser) page(c *Command) error {
+	p.space()
+	text, _ := p.atom()
+	from, to, ok := strings.Cut(text, ":")
+	a, errA := strconv.ParseUint(from, 10, 32)
+	b, errB := strconv.ParseUint(to, 10, 32)
+	if !ok || errA != nil || errB != nil || a == 0 || b == 0 || c.Page != (Page{}) {
+		return p.bad("PARTIAL %.40q", text)
+	}
+	c.Page = Page{uint32(min(a, b)), uint32(max(a, b))}
 	return nil
 }
 
@@ -148,7 +183,7 @@ func (p *parser) rest(c *Command) error {
 	if p.i != len(p.s) {
 		return p.bad("%.40q is too much", p.s[p.i:])
 	}
-	if o := &c.Return; !o.ReturnMin && !o.ReturnMax && !o.ReturnCount && !o.ReturnSave {
+	if o := &c.Return; !o.ReturnMin && !o.ReturnMax && !o.ReturnCount && !o.ReturnSave && !c.Update && c.Page == (Page{}) {
 		o.ReturnAll = true
 	}
 	c.Query = p.finish(n)

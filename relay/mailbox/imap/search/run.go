@@ -20,6 +20,19 @@ import (
 // most), its tree of parts and 64 KiB of its text. Of a message's header the
 // first 256 KiB are searched.
 func (q *Query) Run(ctx context.Context, v View, result imap.UIDSet) ([]uint32, error) {
+	return q.among(ctx, v, result, nil)
+}
+
+// Among is Run for a few of the messages, their numbers rising: it gives those of
+// them that q is true for.
+func (q *Query) Among(ctx context.Context, v View, few []uint32) ([]uint32, error) {
+	if len(few) == 0 {
+		return nil, nil
+	}
+	return q.among(ctx, v, nil, few)
+}
+
+func (q *Query) among(ctx context.Context, v View, result imap.UIDSet, few []uint32) ([]uint32, error) {
 	r := run{
 		query: q, view: v, now: time.Now(),
 		spans: make([][]span, q.nodes+1),
@@ -28,7 +41,7 @@ func (q *Query) Run(ctx context.Context, v View, result imap.UIDSet) ([]uint32, 
 	}
 	defer r.read.close()
 	r.bind(q.root, result)
-	if err := r.list(ctx); err != nil {
+	if err := r.list(ctx, few); err != nil {
 		return nil, err
 	}
 	if err := r.digests(ctx); err != nil {
@@ -137,11 +150,19 @@ func contains(list []span, seq int) bool {
 	return ok || i > 0 && seq <= list[i-1].last
 }
 
-// list is the first step, over all messages.
-func (r *run) list(ctx context.Context) error {
-	for seq := 1; seq <= r.view.Len(); seq++ {
-		if seq%4096 == 0 && ctx.Err() != nil {
+// list is the first step, over all messages or, if they are not nil, a few.
+func (r *run) list(ctx context.Context, few []uint32) error {
+	n, gap := r.view.Len(), maxGap
+	if few != nil {
+		n, gap = len(few), 1 // others are not asked for
+	}
+	for i := 1; i <= n; i++ {
+		if i%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
+		}
+		seq := i
+		if few != nil {
+			seq = int(few[i-1])
 		}
 		r.seq = seq
 		switch r.eval(r.query.root, byList) {
@@ -149,7 +170,7 @@ func (r *run) list(ctx context.Context) error {
 			r.found = append(r.found, uint32(seq))
 		case open:
 			// Reading a few more messages in one run costs less than another run.
-			if k := len(r.left) - 1; k >= 0 && seq-r.left[k].last <= maxGap {
+			if k := len(r.left) - 1; k >= 0 && seq-r.left[k].last <= gap {
 				r.left[k].last = seq
 			} else {
 				r.left = append(r.left, span{seq, seq})
