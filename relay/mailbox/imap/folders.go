@@ -10,6 +10,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"tenma/relay/mailbox"
+	"tenma/relay/mailbox/imap/listing"
+	"tenma/relay/mailbox/imap/literal8"
 )
 
 // Select opens a mailbox (RFC 9051 sections 6.3.2, 6.3.3).
@@ -28,7 +30,7 @@ func (s *session) Select(name string, options *goimap.SelectOptions) (*goimap.Se
 		NumMessages: number(view.Len()), UIDNext: goimap.UID(f.UIDNext), UIDValidity: f.UIDValidity,
 	}
 	if s.rev2() {
-		data.List = &goimap.ListData{Attrs: attributes(s.box.Folders(), &f), Delim: mailbox.Separator, Mailbox: f.Name}
+		data.List = &goimap.ListData{Attrs: attributes(listing.Attributes(s.box.Folders(), &f)), Delim: mailbox.Separator, Mailbox: f.Name}
 	} else {
 		data.NumRecent, data.FirstUnseenSeqNum = s.unseen()
 	}
@@ -56,6 +58,14 @@ func (s *session) unseen() (recent, first uint32) {
 }
 
 func number(n int) uint32 { return uint32(n) } //nolint:gosec // of messages in a view
+
+func attributes(names []string) []goimap.MailboxAttr {
+	list := make([]goimap.MailboxAttr, len(names))
+	for i, n := range names {
+		list[i] = goimap.MailboxAttr(n)
+	}
+	return list
+}
 
 func flags(names []string) []goimap.Flag {
 	list := make([]goimap.Flag, len(names))
@@ -162,14 +172,14 @@ func (s *session) Append(name string, r goimap.LiteralReader, options *goimap.Ap
 	if err != nil {
 		return nil, s.answer(err).library()
 	}
-	msg := mailbox.NewMessage{Size: r.Size(), Body: noNUL{r}, Date: options.Time, Flags: list}
+	msg := mailbox.NewMessage{Size: r.Size(), Body: literal8.Plain(r), Date: options.Time, Flags: list}
 	if s.literal8 {
-		if r.Size() > maxBinary {
-			return nil, no("TOOBIG", fmt.Sprintf("A binary message may have %d octets: send it encoded", maxBinary)).library()
+		if r.Size() > literal8.MaxSize {
+			return nil, no("TOOBIG", fmt.Sprintf("A binary message may have %d octets: send it encoded", literal8.MaxSize)).library()
 		}
 		text, err := io.ReadAll(r)
 		if err == nil {
-			text, err = encodeBinary(text)
+			text, err = literal8.Encode(text)
 		}
 		if err != nil {
 			return nil, s.answer(err).library()

@@ -8,6 +8,7 @@ import (
 	goimap "github.com/emersion/go-imap/v2"
 
 	"tenma/relay/mailbox"
+	"tenma/relay/mailbox/imap/literal8"
 	wire "tenma/relay/wire/imap"
 )
 
@@ -58,6 +59,10 @@ func (s *session) answer(err error) *reply {
 		return bad("CLIENTBUG", "Syntax: "+syntax.Text)
 	case errors.Is(err, wire.ErrName):
 		return no("CANNOT", "This is no mailbox name: without UTF-8 enabled, & is written &-, and other letters than ASCII in modified UTF-7")
+	case errors.Is(err, literal8.ErrPlain):
+		return bad("CLIENTBUG", "NUL is not allowed in a message: send it as literal8, or encoded")
+	case errors.Is(err, literal8.ErrNUL):
+		return no("UNKNOWN-CTE", "The message has NUL where it cannot be encoded")
 	case errors.Is(err, mailbox.ErrNoFolder):
 		return no("NONEXISTENT", "There is no such mailbox")
 	case errors.Is(err, mailbox.ErrExists):

@@ -177,3 +177,32 @@ func TestStrings(t *testing.T) {
 		}
 	}
 }
+
+// A pattern that is made to be slow is not: this is 100,000 steps, not 2 to the
+// power of 20.
+func TestMatchIsBounded(t *testing.T) {
+	name := strings.Repeat("a", 200)
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{strings.Repeat("*a", 20) + "b", name, false},
+		{strings.Repeat("%*", 300), name, true},
+		{"%", "a/b", false},
+		{"*", "a/b", true},
+		{"a/%", "a/b", true},
+		{"%/%", "a/b", true},
+		{"a%", "a/b", false},
+		{"inbox", "INBOX", true},
+		{"InBox/%", "INBOX/x", true},
+		{"INBOX/X", "INBOX/x", false},
+		{"ARCHIVE", "Archive", false},
+		{"", "a", false},
+		{"i%", "INBOX", true},
+		{"*", "", true},
+	} {
+		if got := imap.Match(c.pattern, c.name); got != c.want {
+			t.Errorf("%.20q matches %.20q: %v", c.pattern, c.name, got)
+		}
+	}
+}

@@ -58,11 +58,14 @@ func (p *Parser) setNumber() uint32 {
 	return p.Number()
 }
 
-// Max is the largest number that stands in the set, 0 if none does.
+// Max is the largest number that stands in the set, 0 if none does. Ranges with "*"
+// do not count: a client may say 1:* before it knows that there is nothing.
 func (s Set) Max() uint32 {
 	var most uint32
 	for _, r := range s.Ranges {
-		most = max(most, r.First, r.Last)
+		if r.First != 0 && r.Last != 0 {
+			most = max(most, r.First, r.Last)
+		}
 	}
 	return most
 }

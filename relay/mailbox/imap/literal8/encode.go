@@ -1,23 +1,31 @@
-package imap
+package literal8
 
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"io"
 
 	"tenma/relay/wire/header"
 	"tenma/relay/wire/mime"
 )
 
-// maxBinary is how large a message may be that APPEND brings with NUL in it, in
-// octets: it is held in memory, since it has to be changed. No mail program is
-// known to send such messages.
-const maxBinary = 8 << 20
+// MaxSize is how large a message may be that comes as literal8, in octets: it is
+// held in memory, since it may have to be changed. No mail program is known to
+// send such messages.
+const MaxSize = 8 << 20
 
-// encodeBinary makes a message that came as literal8, and may hold NUL, one that
-// BODY can show: parts with NUL are put into base64 (RFC 3516 section 4.2 leaves
-// this to the server; BINARY gives the part as it was).
-func encodeBinary(msg []byte) ([]byte, error) {
+// ErrNUL says that a message has NUL where nothing can be done about it: outside
+// of the contents of parts, or in a part whose transfer encoding nobody knows
+// (RFC 3516 section 4.3: UNKNOWN-CTE).
+var ErrNUL = errors.New("literal8: NUL that cannot be encoded")
+
+// ErrPlain says that there is NUL in what is no literal8 (RFC 9051 section 4.3).
+var ErrPlain = errors.New("literal8: NUL in a literal")
+
+// Encode gives a message that BODY can show: parts with NUL are in base64.
+// Without NUL it is msg itself. Its error is ErrNUL.
+func Encode(msg []byte) ([]byte, error) {
 	if bytes.IndexByte(msg, 0) < 0 {
 		return msg, nil
 	}
@@ -31,7 +39,7 @@ func encodeBinary(msg []byte) ([]byte, error) {
 	}
 	e.copy(int64(len(msg)))
 	if bytes.IndexByte(e.out, 0) >= 0 {
-		return nil, no("UNKNOWN-CTE", "There is NUL outside of the contents of a part")
+		return nil, ErrNUL
 	}
 	return e.out, nil
 }
@@ -61,7 +69,7 @@ func (e *encoder) part(p *mime.Part) error {
 	}
 	read, known := mime.DecodeTransfer(bytes.NewReader(body), p.Encoding)
 	if !known {
-		return no("UNKNOWN-CTE", "A part with NUL has an encoding that is unknown here")
+		return ErrNUL
 	}
 	plain, err := io.ReadAll(read)
 	if err != nil {
@@ -94,13 +102,16 @@ func (e *encoder) header(p *mime.Part) {
 	e.copy(p.Body.Start)
 }
 
-// noNUL passes a message through that may not hold NUL (RFC 9051 section 4.3).
-type noNUL struct{ io.Reader }
+// Plain passes a message through that may not hold NUL: if it does, reading gives
+// ErrPlain.
+func Plain(r io.Reader) io.Reader { return plain{r} }
 
-func (r noNUL) Read(b []byte) (int, error) {
+type plain struct{ io.Reader }
+
+func (r plain) Read(b []byte) (int, error) {
 	n, err := r.Reader.Read(b)
 	if bytes.IndexByte(b[:n], 0) >= 0 {
-		return 0, bad("CLIENTBUG", "NUL is not allowed in a message: send it as literal8, or encoded")
+		return 0, ErrPlain
 	}
 	return n, err
 }
