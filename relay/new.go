@@ -234,7 +234,7 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 		Mailboxes: r.mailbox, Auth: r.people.Service("imap"), TLS: o.TLS, Metrics: m.IMAP, Log: o.Log, Listen: o.Listen,
 	})
 	r.pop3 = pop3.New(c.POP3, pop3.Deps{
-		Mailboxes: r.mailbox, Auth: r.people.Service("pop3"), TLS: o.TLS, Metrics: m.POP3, Log: o.Log, Listen: o.Listen,
+		Mailboxes: r.mailbox, Auth: r.people.Service("pop3"), Expire: r.expire, TLS: o.TLS, Metrics: m.POP3, Log: o.Log, Listen: o.Listen,
 	})
 	r.setup = setup.New(c.Setup)
 	r.admin = admin.New(c.Admin, admin.Deps{

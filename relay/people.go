@@ -102,3 +102,16 @@ func (u usage) Folders(account string) ([]mailbox.Folder, error) {
 	defer m.Close()
 	return m.Folders(), nil
 }
+
+// expire is the days after which what an account fetched by POP3 is removed, as
+// its programs are told (RFC 2449 section 6.7); 0 and below: never.
+func (r *Relay) expire(account string) int {
+	if a, err := smtp.ParseMailbox(account); err == nil {
+		if set, ok := r.people.Settings(a); ok && set.POP3Days != 0 {
+			return set.POP3Days
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.config.Mailbox.POP3Days
+}

@@ -32,7 +32,7 @@ func (r *reader) mailbox(s *section, c *Config) {
 	s.daysOr("trash", "forever", &m.TrashDays)
 	s.daysOr("junk", "forever", &m.JunkDays)
 	s.daysOr("pop3_keep", "forever", &m.POP3Days)
-	c.POP3.Expire = m.POP3Days
+	c.POP3.Expire, c.IMAP.MessageSize = m.POP3Days, m.MessageSize
 	var domain string
 	if v := s.str("srs_domain", &domain); v != nil {
 		var ok bool
