@@ -206,3 +206,40 @@ func TestMatchIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// slowMatch is Match as one would write it down.
+func slowMatch(pattern, name string) bool {
+	if pattern == "" {
+		return name == ""
+	}
+	if c := pattern[0]; c == '*' || c == '%' {
+		return slowMatch(pattern[1:], name) || name != "" && (c == '*' || name[0] != '/') && slowMatch(pattern, name[1:])
+	}
+	return name != "" && name[0] == pattern[0] && slowMatch(pattern[1:], name[1:])
+}
+
+func FuzzMatch(f *testing.F) {
+	for _, s := range [][2]string{{"", ""}, {"%", "a/b"}, {"*%", "a/b"}, {"a%/%b", "a/xb"}, {"%/%", "/"}, {"a*b%c", "aXb/bYc"}, {"*a%", strings.Repeat("a", 130)}, {"%%/%a", strings.Repeat("b", 63) + "/" + strings.Repeat("a", 64)}} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		if len(pattern) > 12 || len(name) > 140 || strings.HasPrefix(name, "INBOX") || strings.Count(pattern, "*")+strings.Count(pattern, "%") > 3 {
+			return
+		}
+		if got := imap.Match(pattern, name); got != slowMatch(pattern, name) {
+			t.Errorf("%q, %q: %v", pattern, name, got)
+		}
+	})
+}
+
+// One LIST may do this: it takes a tenth of a second, and octet by octet half a minute.
+func TestMatchHostile(t *testing.T) {
+	name := strings.Repeat("a", 1000)
+	for _, pattern := range []string{strings.Repeat("*a", 499) + "b", strings.Repeat("%*", 499) + "b", strings.Repeat("a%", 499) + "b"} {
+		for range 5000 {
+			if imap.Match(pattern, name) {
+				t.Fatal("there is no b")
+			}
+		}
+	}
+}

@@ -1,8 +1,8 @@
 package mime
 
 import (
+	"bytes"
 	"io"
-	"strings"
 )
 
 // WriteFields writes those fields of the header section in a range of the
@@ -17,6 +17,7 @@ func WriteFields(w io.Writer, r io.ReaderAt, section Range, names []string, not 
 		n += int64(m)
 		return err
 	}
+	fields := wantFields(names)
 	wanted, ended, inLine := false, true, false
 	for {
 		line, _, err := s.next()
@@ -31,7 +32,7 @@ func WriteFields(w io.Writer, r io.ReaderAt, section Range, names []string, not 
 				break
 			}
 			if line[0] != ' ' && line[0] != '\t' { // no continuation
-				wanted = among(line, names) != not
+				wanted = fields.has(line) != not
 			}
 		}
 		inLine = line[len(line)-1] != '\n'
@@ -50,19 +51,45 @@ func WriteFields(w io.Writer, r io.ReaderAt, section Range, names []string, not 
 	return n, write([]byte("\r\n"))
 }
 
-// among tells whether the field that begins with line has one of the names.
-func among(line []byte, names []string) bool {
+// wanted are names of fields, in lower case. A header may have a million fields and a
+// client may ask for hundreds of names, so that each field is looked up once.
+type wantedFields struct {
+	names   map[string]bool
+	longest int
+}
+
+func wantFields(names []string) *wantedFields {
+	w := &wantedFields{names: make(map[string]bool, len(names))}
 	for _, name := range names {
-		if n := len(name); n > 0 && len(line) > n && line[0]|0x20 == name[0]|0x20 && strings.EqualFold(string(line[:n]), name) {
-			for _, c := range line[n:] {
-				if c == ':' {
-					return true
-				}
-				if c != ' ' && c != '\t' { // RFC 5322 section 4.5.8
-					break
-				}
-			}
+		if name != "" {
+			w.names[string(appendLower(nil, []byte(name)))] = true
+			w.longest = max(w.longest, len(name))
 		}
 	}
-	return false
+	return w
+}
+
+// maxNameSpace is how many spaces may stand between a field's name and its colon.
+const maxNameSpace = 1000
+
+// has tells whether the field that begins with line has one of the names.
+func (w *wantedFields) has(line []byte) bool {
+	n := bytes.IndexByte(line[:min(len(line), w.longest+maxNameSpace)], ':')
+	if n < 0 {
+		return false
+	}
+	name := bytes.TrimRight(line[:n], " \t") // RFC 5322 section 4.5.8
+	var lower [64]byte
+	return w.names[string(appendLower(lower[:0], name))]
+}
+
+// appendLower appends text with small letters for capitals.
+func appendLower(to, text []byte) []byte {
+	for _, c := range text {
+		if c-'A' < 26 {
+			c += 'a' - 'A'
+		}
+		to = append(to, c)
+	}
+	return to
 }

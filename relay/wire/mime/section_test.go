@@ -138,6 +138,8 @@ func TestWriteFields(t *testing.T) {
 		{head + "\r\n", "TO,from", false, "From: a\r\nto : c\r\n d\r\nFrom:e\r\n\r\n"},
 		{head + "\r\n", "to,from", true, "X-From: b\r\nrubbish\r\nFromage: f\r\n\r\n"},
 		{head, "fro", false, "\r\n"},
+		{"X-\xc0: a\r\nFrOm \t: b\r\n: c\r\n\r\n", "fRoM", false, "FrOm \t: b\r\n\r\n"},
+		{"X-\xc0: a\r\n: c\r\n\r\n", ",x-\xc0", true, ": c\r\n\r\n"},
 		{"\r\n", "from", true, "\r\n"},
 		{"", "from", true, "\r\n"},
 		{"From: cut", "from", false, "From: cut\r\n\r\n"},
