@@ -32,8 +32,15 @@ func (s *session) Auth(mech string) (gosasl.Server, error) {
 		return nil, reply(smtp.Errorf(503, smtp.Status{5, 5, 1}, "not during a mail transaction"))
 	}
 	s.giveUp()
+	auth, client := s.door.s.deps.Auth, net.TCPAddrFromAddrPort(s.conn.Client())
+	ctx := sasl.WithWay(s.door.s.work, sasl.Way{Listener: s.door.config().Address, Mechanism: mech})
 	ex, err := sasl.New(mech, sasl.Asker{
-		Plain: s.password, Keys: s.door.s.deps.Auth.ScramSHA256, Proved: s.proved, LoggedIn: s.loggedIn,
+		Plain: func(user, password string) (string, error) { return auth.Plain(ctx, client, user, password) },
+		Keys:  auth.ScramSHA256,
+		Proved: func(user string, good bool) (string, error) {
+			return auth.ScramDone(ctx, client, user, good)
+		},
+		LoggedIn: s.loggedIn,
 	})
 	if err != nil {
 		return nil, reply(smtp.Errorf(504, smtp.Status{5, 5, 4}, "unknown AUTH mechanism"))
@@ -49,15 +56,6 @@ func (s *session) giveUp() {
 		s.login.Cancel()
 		s.login = nil
 	}
-}
-
-func (s *session) password(user, password string) (account string, err error) {
-	return s.door.s.deps.Auth.Plain(s.door.s.work, net.TCPAddrFromAddrPort(s.conn.Client()), user, password)
-}
-
-// proved reports the end of a SCRAM exchange.
-func (s *session) proved(user string, good bool) (account string, err error) {
-	return s.door.s.deps.Auth.ScramDone(s.door.s.work, net.TCPAddrFromAddrPort(s.conn.Client()), user, good)
 }
 
 func (s *session) loggedIn(account string) error {

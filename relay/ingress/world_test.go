@@ -26,6 +26,7 @@ import (
 	"tenma/bench/internet/fakenet"
 	"tenma/relay/ingress"
 	"tenma/relay/mail"
+	"tenma/relay/wire/sasl"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -105,8 +106,10 @@ func (w *world) Record(e *mail.Event) {
 }
 
 // Plain knows ann, whose password is secret; busy answers for itself.
-func (w *world) Plain(_ context.Context, _ net.Addr, user, password string) (string, error) {
+func (w *world) Plain(ctx context.Context, _ net.Addr, user, password string) (string, error) {
 	switch {
+	case sasl.WayOf(ctx).Listener == "" || sasl.WayOf(ctx).Mechanism == "":
+		return "", errors.New("by which way?")
 	case user == "busy":
 		return "", smtp.Errorf(454, smtp.Status{4, 7, 0}, "try later")
 	case user == "ann" && password == "secret":

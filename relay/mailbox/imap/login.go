@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"context"
 	"errors"
 
 	gosasl "github.com/emersion/go-sasl"
@@ -13,11 +14,16 @@ const mechLogin = "LOGIN command"
 
 // Login is the LOGIN command (RFC 9051 section 6.2.3). The front has seen to TLS.
 func (s *session) Login(user, password string) error {
-	account, err := s.l.s.deps.Auth.Plain(s.l.s.work, s.client(), user, password)
+	account, err := s.l.s.deps.Auth.Plain(s.way(mechLogin), s.client(), user, password)
 	if err == nil {
 		err = s.loggedIn(account)
 	}
 	return s.loginDone(mechLogin, err)
+}
+
+// way tells the authenticator, whose log has the logins, by which way.
+func (s *session) way(mech string) context.Context {
+	return sasl.WithWay(s.l.s.work, sasl.Way{Listener: s.l.cfg.Address, Mechanism: mech})
 }
 
 // AuthenticateMechanisms are those that are offered.
@@ -28,14 +34,14 @@ func (s *session) Authenticate(mech string) (gosasl.Server, error) {
 	if mech == sasl.Login { // SMTP's old one; nothing that speaks IMAP needs it
 		return nil, no("", "This mechanism is not offered: use SCRAM-SHA-256 or PLAIN").library()
 	}
-	auth := s.l.s.deps.Auth
+	auth, ctx := s.l.s.deps.Auth, s.way(mech)
 	x, err := sasl.New(mech, sasl.Asker{
 		Plain: func(user, password string) (string, error) {
-			return auth.Plain(s.l.s.work, s.client(), user, password)
+			return auth.Plain(ctx, s.client(), user, password)
 		},
 		Keys: auth.ScramSHA256,
 		Proved: func(user string, good bool) (string, error) {
-			return auth.ScramDone(s.l.s.work, s.client(), user, good)
+			return auth.ScramDone(ctx, s.client(), user, good)
 		},
 		LoggedIn: s.loggedIn,
 	})
@@ -92,7 +98,8 @@ func (e *boxError) Error() string {
 }
 func (e *boxError) Unwrap() error { return e.err }
 
-// loginDone counts and logs how a login ended, and gives what the client hears:
+// loginDone counts how a login ended, logs what the authenticator does not know
+// of, and gives what the client hears:
 // the same of every login that failed (RFC 5530 section 3).
 func (s *session) loginDone(mech string, err error) error {
 	count := func(result string) {
@@ -102,7 +109,7 @@ func (s *session) loginDone(mech string, err error) error {
 	switch {
 	case err == nil:
 		count("good")
-		s.log().Info("imap login", "mechanism", mech)
+		s.log().Debug("imap session has logged in", "mechanism", mech)
 		return nil
 	case errors.As(err, &box):
 		count("error")
@@ -114,6 +121,6 @@ func (s *session) loginDone(mech string, err error) error {
 		return no("UNAVAILABLE", "Logins cannot be checked at the moment, or there were too many wrong ones: try again in some minutes").library()
 	}
 	count("failed")
-	s.log().Info("imap login failed", "mechanism", mech, "error", err)
+	s.log().Debug("imap login failed", "mechanism", mech, "error", err)
 	return no("AUTHENTICATIONFAILED", "Wrong name or password").library()
 }

@@ -51,8 +51,10 @@ func (people) Settings(a smtp.Address) (mail.Settings, bool) {
 
 func (people) Accounts(func(smtp.Address) bool) {}
 
-func (people) Plain(_ context.Context, _ net.Addr, user, password string) (string, error) {
+func (people) Plain(ctx context.Context, _ net.Addr, user, password string) (string, error) {
 	switch {
+	case sasl.WayOf(ctx).Listener != here || sasl.WayOf(ctx).Mechanism == "":
+		return "", errors.New("by which way?")
 	case user == "busy":
 		return "", smtp.Errorf(454, smtp.Status{4, 7, 0}, "try later")
 	case password == "secret":

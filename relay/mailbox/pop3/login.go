@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -51,11 +52,16 @@ func (s *session) pass(password string) error {
 	if user == "" {
 		return refuse("", "USER first")
 	}
-	account, err := s.s.deps.Auth.Plain(s.ctx, s.client(), user, password)
+	account, err := s.s.deps.Auth.Plain(s.way(byPassword), s.client(), user, password)
 	if err == nil {
 		err = s.enter(account)
 	}
 	return s.welcome(byPassword, user, err)
+}
+
+// way tells the authenticator, whose log has the logins, by which way.
+func (s *session) way(mech string) context.Context {
+	return sasl.WithWay(s.ctx, sasl.Way{Listener: s.name, Mechanism: mech})
 }
 
 // auth is RFC 5034. Without an argument it lists mechanisms, as servers did
@@ -74,17 +80,18 @@ func (s *session) auth(arg string) error {
 	}
 	mech := strings.ToUpper(words[0])
 	var user string
+	ctx := s.way(mech)
 	x, err := sasl.New(mech, sasl.Asker{
 		Plain: func(name, password string) (string, error) {
 			user = name
-			return s.s.deps.Auth.Plain(s.ctx, s.client(), name, password)
+			return s.s.deps.Auth.Plain(ctx, s.client(), name, password)
 		},
 		Keys: func(name string) (sasl.ScramKeys, bool, error) {
 			user = name
 			return s.s.deps.Auth.ScramSHA256(name)
 		},
 		Proved: func(name string, good bool) (string, error) {
-			return s.s.deps.Auth.ScramDone(s.ctx, s.client(), name, good)
+			return s.s.deps.Auth.ScramDone(ctx, s.client(), name, good)
 		},
 		LoggedIn: s.enter,
 	})
@@ -191,7 +198,7 @@ func (s *session) welcome(mech, user string, err error) error {
 	switch {
 	case err == nil:
 		count("good")
-		s.log.Info("pop3: login", "account", s.account, "mechanism", mech, "messages", s.drop.count, "octets", s.drop.octets)
+		s.log.Debug("pop3: mailbox open", "account", s.account, "mechanism", mech, "messages", s.drop.count, "octets", s.drop.octets)
 		s.ok("%d messages (%d octets)", s.drop.count, s.drop.octets)
 		return nil
 	case errors.As(err, &r):
@@ -204,7 +211,7 @@ func (s *session) welcome(mech, user string, err error) error {
 		return refuse("SYS/TEMP", "try again later") // RFC 3206 section 4
 	}
 	count("failed")
-	s.log.Info("pop3: login failed", "user", user, "mechanism", mech, "error", err)
+	s.log.Debug("pop3: login failed", "user", user, "mechanism", mech, "error", err)
 	return refuse("AUTH", "authentication failed") // RFC 3206 section 5
 }
 

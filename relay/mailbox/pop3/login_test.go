@@ -30,7 +30,7 @@ func TestLogins(t *testing.T) {
 				c := w.secure()
 				c.talk(dialogue)
 				c.ask("STAT", "+OK 1 23")
-				if !w.logged("pop3: login") || !w.logged("account=ann@ours.test") || !w.logged("client="+somebody) {
+				if !w.logged("pop3: mailbox open") || !w.logged("account=ann@ours.test") || !w.logged("client="+somebody) {
 					t.Errorf("log:\n%s", w.log.String())
 				}
 			})

@@ -125,8 +125,10 @@ func (w *world) logged(text string) bool {
 
 // Plain knows ann, whose password is "se cret"; nobody can judge busy; lost has
 // an account and no mailbox.
-func (w *world) Plain(_ context.Context, client net.Addr, user, password string) (string, error) {
+func (w *world) Plain(ctx context.Context, client net.Addr, user, password string) (string, error) {
 	switch {
+	case sasl.WayOf(ctx).Listener == "" || sasl.WayOf(ctx).Mechanism == "":
+		return "", errors.New("by which way?")
 	case client.(*net.TCPAddr).IP.String() != somebody && !client.(*net.TCPAddr).IP.IsLoopback(): //nolint:forcetypeassert // a test
 		return "", errors.New("who is that?")
 	case user == "busy":

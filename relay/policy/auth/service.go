@@ -147,13 +147,27 @@ func (v *visit) succeed(ctx context.Context, app *appPassword, anew bool) (accou
 	}
 	v.d.logins.Note(v.name, n)
 	if v.d.log.Enabled(ctx, level) {
-		attrs := []slog.Attr{slog.String("protocol", v.protocol), slog.String("client", n.Client), slog.String("user", v.name)}
+		attrs := []slog.Attr{slog.String("protocol", v.protocol), slog.String("client", n.Client), slog.String("account", v.name)}
+		attrs = append(attrs, way(ctx)...)
 		if n.App != "" {
 			attrs = append(attrs, slog.String("app_password", n.App))
 		}
 		v.d.log.LogAttrs(ctx, level, "login", attrs...)
 	}
 	return v.name, nil
+}
+
+// way is by which way a client logs in, as it stands in the log: nothing of what
+// is not known.
+func way(ctx context.Context) (attrs []slog.Attr) {
+	w := sasl.WayOf(ctx)
+	if w.Listener != "" {
+		attrs = append(attrs, slog.String("listener", w.Listener))
+	}
+	if w.Mechanism != "" {
+		attrs = append(attrs, slog.String("mechanism", w.Mechanism))
+	}
+	return attrs
 }
 
 // fail ends a bad login: a line in the log, and ErrLogin when it is time. guess
@@ -175,7 +189,7 @@ func (v *visit) fail(ctx context.Context, why reason, hint string, guess bool) e
 			attrs = append(attrs, slog.Duration("held_off", hold))
 		}
 	}
-	v.d.log.LogAttrs(ctx, slog.LevelWarn, "login failed", attrs...)
+	v.d.log.LogAttrs(ctx, slog.LevelWarn, "login failed", append(attrs, way(ctx)...)...)
 	return fail(ctx, v.start)
 }
 

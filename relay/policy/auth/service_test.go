@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tenma/relay/wire/sasl"
 	"tenma/relay/wire/smtp"
 )
 
@@ -91,13 +92,18 @@ func TestReasons(t *testing.T) {
 		if got := log.lines(); len(got) != 1 || !strings.Contains(got[0], `reason="wrong password" hint="an app password logs in by PLAIN or LOGIN, or by SCRAM with the user name ann@example.test/phone"`) {
 			t.Errorf("%q", got)
 		}
-		// A good one is told at info, once a minute.
+		// A good one is told at info, once a minute, with its way.
+		way := sasl.WithWay(t.Context(), sasl.Way{Listener: "192.0.2.9:995", Mechanism: sasl.Plain})
 		for range 2 {
-			if _, err := s.Plain(t.Context(), here, user, right); err != nil {
+			if _, err := s.Plain(way, here, user, right); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if got := log.lines(); len(got) != 1 || got[0] != "level=INFO msg=login protocol=pop3 client=192.0.2.1 user=ann@example.test\n" {
+		if got := log.lines(); len(got) != 1 || got[0] != "level=INFO msg=login protocol=pop3 client=192.0.2.1 account=ann@example.test listener=192.0.2.9:995 mechanism=PLAIN\n" {
+			t.Errorf("%q", got)
+		}
+		_, _ = s.Plain(way, here, "anne@example.test", right)
+		if got := log.lines(); len(got) != 1 || got[0] != "level=WARN msg=\"login failed\" protocol=pop3 client=192.0.2.1 user=anne@example.test reason=\"unknown user\" listener=192.0.2.9:995 mechanism=PLAIN\n" {
 			t.Errorf("%q", got)
 		}
 		long := strings.Repeat("é", 1<<20)
