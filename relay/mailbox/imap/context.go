@@ -11,11 +11,9 @@ import (
 // searchContext is a search whose result the client wants to be kept up to date
 // (RFC 5267 section 4.3), until the mailbox is closed or CANCELUPDATE.
 type searchContext struct {
-	tag   string
-	uid   bool
-	query *search.Query
-	found []uint32 // UIDs, rising
-	seen  uint32   // the highest UID that was looked at
+	*search.Standing
+	tag string
+	uid bool
 }
 
 // Bounds of what a session may have kept up to date, all its searches together.
@@ -38,21 +36,17 @@ func (s *session) openContext(c *command, q *search.Command, found []uint32) {
 	}
 	held := len(found)
 	for _, x := range s.contexts {
-		held += len(x.found)
+		held += x.Len()
 	}
-	switch {
+	switch x := q.Query.Stand(s.view, found); {
 	case q.Sort != nil:
 		s.noUpdate(c.tag, "Sorted results are not kept up to date")
-	case q.Query.Places() || q.Query.Saved():
+	case x == nil:
 		s.noUpdate(c.tag, "Searches by message number or saved result are not kept up to date")
 	case len(s.contexts) >= maxContexts || held > maxContextFound:
 		s.noUpdate(c.tag, "Too much to keep up to date")
 	default:
-		x := &searchContext{tag: c.tag, uid: c.uid, query: q.Query, found: make([]uint32, len(found)), seen: s.view.UID(s.view.Len())}
-		for i, seq := range found {
-			x.found[i] = s.view.UID(int(seq))
-		}
-		s.contexts = append(s.contexts, x)
+		s.contexts = append(s.contexts, &searchContext{x, c.tag, c.uid})
 	}
 }
 
@@ -79,11 +73,9 @@ func (s *session) leaveContexts(u *mailbox.Update) {
 	for _, x := range s.contexts {
 		var gone []uint32
 		for i, uid := range u.UIDs {
-			at, in := slices.BinarySearch(x.found, uid)
-			if !in {
+			if !x.Remove(uid) {
 				continue
 			}
-			x.found = slices.Delete(x.found, at, at+1)
 			if !x.uid {
 				uid = number(u.Expunged[i] + i)
 			}
@@ -96,61 +88,39 @@ func (s *session) leaveContexts(u *mailbox.Update) {
 // updateContexts looks at what is new or has changed, and tells which of it came
 // into a result or left it.
 func (s *session) updateContexts(u *mailbox.Update) {
-	touched := s.touched
+	if len(s.contexts) == 0 {
+		return
+	}
+	var changed []uint32
+	for _, n := range u.Flags {
+		changed = append(changed, number(n))
+	}
+	for _, uid := range s.touched {
+		if n, there := s.view.Seq(uid); there {
+			changed = append(changed, number(n))
+		}
+	}
 	s.touched = nil
-	v := s.view
 	s.contexts = slices.DeleteFunc(s.contexts, func(x *searchContext) bool {
-		var look []uint32
-		for _, n := range u.Flags {
-			look = append(look, number(n))
-		}
-		for _, uid := range touched {
-			if n, there := v.Seq(uid); there {
-				look = append(look, number(n))
-			}
-		}
-		for n := v.SeqFrom(x.seen + 1); n <= v.Len(); n++ {
-			look = append(look, number(n))
-		}
-		if len(look) == 0 {
-			return false
-		}
-		x.seen = max(x.seen, v.UID(v.Len()))
-		slices.Sort(look)
-		look = slices.Compact(look)
-		found, err := x.query.Among(s.l.s.work, v, look)
-		if err != nil {
+		in, out, err := x.Change(s.l.s.work, s.view, changed)
+		switch {
+		case err != nil:
 			s.log().Warn("a search cannot be kept up to date", "error", err)
 			s.noUpdate(x.tag, "The server has trouble with its disk or is stopping")
 			return true
-		}
-		s.changeContext(x, look, found)
-		if len(x.found) > maxContextFound {
+		case x.Len() > maxContextFound:
 			s.noUpdate(x.tag, "Too much to keep up to date")
 			return true
 		}
+		for i, seq := range in {
+			in[i] = s.name(seq, x.uid)
+		}
+		for i, seq := range out {
+			out[i] = s.name(seq, x.uid)
+		}
+		s.writeContext(x, in, out)
 		return false
 	})
-}
-
-// changeContext takes into a result what was found among those looked at, and out
-// of it what was not.
-func (s *session) changeContext(x *searchContext, look, found []uint32) {
-	var in, out []uint32
-	for _, seq := range look {
-		uid := s.view.UID(int(seq))
-		at, was := slices.BinarySearch(x.found, uid)
-		_, is := slices.BinarySearch(found, seq)
-		switch {
-		case is && !was:
-			x.found = slices.Insert(x.found, at, uid)
-			in = append(in, s.name(seq, x.uid))
-		case was && !is:
-			x.found = slices.Delete(x.found, at, at+1)
-			out = append(out, s.name(seq, x.uid))
-		}
-	}
-	s.writeContext(x, in, out)
 }
 
 // writeContext tells of a change. Position 0 says that the order is the mailbox's

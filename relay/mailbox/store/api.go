@@ -142,6 +142,5 @@ type Update struct {
 	Grown    bool
 	Recent   int   // how many are \Recent now
 	Flags    []int // numbers, after Expunged, whose flags others have changed
-	Keywords bool  // the folder has keywords that it did not have
 	Gone     bool  // the folder itself was deleted
 }

@@ -31,7 +31,7 @@ func TestStory(t *testing.T) {
 		}
 	}
 	<-v.Changed()
-	if u := v.Update(true); u.Len != 5 || !u.Grown || u.Recent != 5 || !u.Keywords || len(u.Expunged)+len(u.Flags) > 0 {
+	if u := v.Update(true); u.Len != 5 || !u.Grown || u.Recent != 5 || len(u.Expunged)+len(u.Flags) > 0 {
 		t.Fatalf("%+v", u)
 	}
 	other := view(t, m, "INBOX")

@@ -25,7 +25,6 @@ type View struct {
 
 	list     list.List
 	keywords flag.Table
-	told     int      // how many keywords Update has told of
 	recent   []span   // of UIDs; a view that only reads has its last one open-ended
 	hidden   []uint32 // UIDs whose flags others changed before our own Store did
 
@@ -59,7 +58,6 @@ func (m *Mailbox) Select(folder string, readOnly bool) (*View, error) {
 		return nil, err
 	}
 	v.list, v.keywords = v.f.pub, v.f.shown.Keywords
-	v.told = len(v.keywords)
 	v.claim()
 	b.mu.Unlock()
 	return v, nil
@@ -75,7 +73,12 @@ func (v *View) claim() {
 		v.recent = []span{{r.FirstRecent, next}}
 		return
 	default:
-		v.recent = append(v.recent, span{r.FirstRecent, next})
+		// One view that sees all that comes has one span, however often it looks.
+		if k := len(v.recent) - 1; k >= 0 && v.recent[k].end == r.FirstRecent {
+			v.recent[k].end = next
+		} else {
+			v.recent = append(v.recent, span{r.FirstRecent, next})
+		}
 		r.FirstRecent = next
 		r.Recent = uint32(v.f.cur.Len() - v.f.cur.From(next))
 		v.dirty = true
@@ -204,8 +207,7 @@ func (v *View) Update(expunge bool) Update {
 	}
 	list.Diff(v.list, now,
 		func(i int) {
-			u.Expunged = append(u.Expunged, i+1-len(u.Expunged))
-			u.UIDs = append(u.UIDs, v.list.At(i).UID)
+			u.Expunged, u.UIDs = append(u.Expunged, i+1-len(u.Expunged)), append(u.UIDs, v.list.At(i).UID)
 		},
 		func(_, j int) { u.Flags = append(u.Flags, j+1) },
 		func(int) { u.Grown = true })
@@ -220,7 +222,6 @@ func (v *View) Update(expunge bool) Update {
 		slices.Sort(u.Flags)
 		u.Flags = slices.Compact(u.Flags)
 	}
-	u.Keywords, v.told = len(keywords) > v.told, len(keywords)
 	u.Len, u.Recent = v.Len(), v.recents()
 	if expunge && v.Len() == 0 && !v.readOnly {
 		v.recent = nil

@@ -32,16 +32,12 @@ type Query struct {
 	seeks  []seek // texts to look for in bodies, by node.seek
 	modSeq bool
 	saved  bool
-	places bool
+	places bool // it speaks of message numbers
 }
 
 // ModSeq tells whether the query has a condition on mod-sequences: the answer
 // must tell the highest one then (RFC 7162 section 3.1.5).
 func (q *Query) ModSeq() bool { return q.modSeq }
-
-// Places tells whether the query speaks of message numbers, so that messages may
-// come to be found, or not, by others' going.
-func (q *Query) Places() bool { return q.places }
 
 // Saved tells whether the query refers to the result that was saved ("$", RFC
 // 9051 section 6.4.4.1).

@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -23,15 +24,8 @@ func (q *Query) Run(ctx context.Context, v View, result imap.UIDSet) ([]uint32, 
 	return q.among(ctx, v, result, nil)
 }
 
-// Among is Run for a few of the messages, their numbers rising: it gives those of
-// them that q is true for.
-func (q *Query) Among(ctx context.Context, v View, few []uint32) ([]uint32, error) {
-	if len(few) == 0 {
-		return nil, nil
-	}
-	return q.among(ctx, v, nil, few)
-}
-
+// among is Run for a few of the messages, their numbers rising, or for all if few is
+// nil.
 func (q *Query) among(ctx context.Context, v View, result imap.UIDSet, few []uint32) ([]uint32, error) {
 	r := run{
 		query: q, view: v, now: time.Now(),
@@ -318,7 +312,8 @@ func (r *run) kept(n *node) truth {
 	case savedBefore:
 		return is(calendarDay(m.Saved) < n.day)
 	case younger: // RFC 5032 section 3
-		return is(m.Date.After(r.now.Add(-time.Duration(n.n) * time.Second)))
+		const longest = uint64(math.MaxInt64 / time.Second) // 292 years
+		return is(m.Date.After(r.now.Add(-time.Duration(min(n.n, longest)) * time.Second)))
 	case larger:
 		return is(m.Size > int64(n.n))
 	case smaller:
