@@ -16,9 +16,10 @@ type fetching struct {
 	items []wire.Item
 	since uint64 // CHANGEDSINCE
 
-	record  bool // what the store keeps beside a message is asked for
-	content bool // its octets are
-	seen    bool // \Seen is to be set
+	record   bool // what the store keeps beside a message is asked for
+	envelope bool // its envelope is, and nothing else of its octets: it is kept there too
+	content  bool // its octets are
+	seen     bool // \Seen is to be set
 	// changed is what a message that was given \Seen is told of besides.
 	changed []wire.Item
 
@@ -83,6 +84,9 @@ func (s *session) newFetch(items []wire.Item, since uint64, uid bool) *fetching 
 		switch it.Kind {
 		case wire.Size, wire.InternalDate, wire.SaveDate:
 			f.record = true
+		case wire.Envelope:
+			f.envelope = true
+			continue
 		}
 		if fetch.Needs(it.Kind) {
 			f.content = true
@@ -92,6 +96,9 @@ func (s *session) newFetch(items []wire.Item, since uint64, uid bool) *fetching 
 			}
 		}
 	}
+	f.envelope = f.envelope && !f.content
+	f.record = f.record || f.envelope
+	f.content = f.content || has(wire.Envelope) && !f.envelope
 	return f
 }
 
@@ -170,24 +177,15 @@ func (f *fetching) messages(sp span) error {
 // answered; after that the connection has to end, since the response cannot.
 func (f *fetching) message(seq int, m *mailbox.Message) error {
 	s, w := f.s, f.s.out
-	uid := s.view.UID(seq)
-	var msg *fetch.Message
-	if f.content {
-		content, err := s.view.Open(seq)
-		if errors.Is(err, mailbox.ErrExpunged) {
-			f.gone = true
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		defer content.Close() //nolint:errcheck // it was read, and what was read counts
-		msg = fetch.New(content, s.treeFor(uid))
-		if err := msg.Prepare(f.items); err != nil {
-			return err
-		}
-		s.keepTree(uid, msg.Tree())
+	msg, end, err := f.open(seq, m)
+	if errors.Is(err, mailbox.ErrExpunged) {
+		f.gone = true
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	defer end()
 	w.Raw("* ")
 	w.Number(int64(seq))
 	w.Raw(" FETCH (")
@@ -210,6 +208,34 @@ func (f *fetching) message(seq int, m *mailbox.Message) error {
 	}
 	w.Raw(")\r\n")
 	return w.Err()
+}
+
+// open gives what is to be known of a message's octets: nil if nothing is. The
+// message is good until end.
+func (f *fetching) open(seq int, m *mailbox.Message) (msg *fetch.Message, end func(), err error) {
+	end = func() {}
+	if f.envelope {
+		if e, ok := m.Digest.Envelope(); ok {
+			return fetch.Known(e), end, nil
+		}
+	}
+	if !f.content && !f.envelope {
+		return nil, end, nil
+	}
+	s := f.s
+	content, err := s.view.Open(seq)
+	if err != nil {
+		return nil, end, err
+	}
+	end = func() { _ = content.Close() } // it was read, and what was read counts
+	uid := s.view.UID(seq)
+	msg = fetch.New(content, s.treeFor(uid))
+	if err := msg.Prepare(f.items); err != nil {
+		end()
+		return nil, nil, err
+	}
+	s.keepTree(uid, msg.Tree())
+	return msg, end, nil
 }
 
 func (f *fetching) item(it *wire.Item, seq int, m *mailbox.Message, msg *fetch.Message) error {

@@ -100,3 +100,36 @@ func TestManyAtOnce(t *testing.T) {
 		must(c, "FETCH 1:* FLAGS", "t OK")
 	})
 }
+
+// An envelope is the same whether it comes from what is kept beside a message or
+// from the message.
+func TestEnvelope(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c := w.login("ann")
+		w.conns["1"] = c
+		for _, m := range []string{
+			"Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nFrom: \"A (b)\" <a@b>, c\r\n d\r\nTo: x: y@z, w@v;\r\nSubject: =?utf-8?q?J=C3=B6?=\r\nMessage-ID: <m>\r\n",
+			"Subject: one\r\nSubject: two\r\nFrom: a@b\r\nFrom: c@d\r\n",
+			"",
+		} {
+			w.put("ann@b.test", "INBOX", m+"\r\ntext")
+		}
+		if _, err := c.ask("t", "SELECT INBOX"); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := c.ask("t", "FETCH 1:* ENVELOPE")
+		if err != nil || len(kept) != 4 {
+			t.Fatal(kept, err)
+		}
+		read, err := c.ask("t", "FETCH 1:* (ENVELOPE BODY.PEEK[]<0.1>)")
+		if err != nil || len(read) != 7 {
+			t.Fatal(read, err)
+		}
+		for i, got := range kept[:3] {
+			want, _, _ := strings.Cut(read[2*i], " BODY[]") // the rest of it is a line of its own
+			if strings.TrimSuffix(got, ")") != want {
+				t.Errorf("%s, but %s", got, want)
+			}
+		}
+	})
+}

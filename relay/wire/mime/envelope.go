@@ -77,13 +77,18 @@ func (k *keeper) envelope(h header.Section) *Envelope {
 			k.first(&e.MessageID, f, "message-id")
 		}
 	}
+	e.fill()
+	return &e
+}
+
+// fill puts From where it stands for another (RFC 9051 section 7.5.2).
+func (e *Envelope) fill() {
 	if len(e.Sender) == 0 {
 		e.Sender = e.From
 	}
 	if len(e.ReplyTo) == 0 {
 		e.ReplyTo = e.From
 	}
-	return &e
 }
 
 func (k *keeper) first(to **string, f header.Field, name string) {

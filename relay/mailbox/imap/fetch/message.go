@@ -26,6 +26,8 @@ type Message struct {
 	src  Source
 	tree *mime.Part
 	top  *top
+
+	known *mime.Envelope
 }
 
 // top is the header section of the message itself.
@@ -37,6 +39,9 @@ type top struct {
 // New makes a Message. tree is what Tree gave for the same message before, or
 // nil.
 func New(src Source, tree *mime.Part) *Message { return &Message{src: src, tree: tree} }
+
+// Known makes a Message of which only the envelope is known and can be written.
+func Known(e *mime.Envelope) *Message { return &Message{known: e} }
 
 // Tree is the structure, if it had to be found.
 func (m *Message) Tree() *mime.Part { return m.tree }
@@ -173,6 +178,8 @@ func (m *Message) Write(w *wire.Writer, it *wire.Item) error {
 
 func (m *Message) envelope() *mime.Envelope {
 	switch {
+	case m.known != nil:
+		return m.known
 	case m.tree != nil && m.tree.Envelope != nil:
 		return m.tree.Envelope
 	case m.top != nil:

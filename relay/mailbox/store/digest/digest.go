@@ -22,6 +22,8 @@ type Digest struct {
 	MessageID, InReplyTo  string
 	References            string
 	Whole                 bool
+
+	envelope string // what Envelope is made of, encoded; "": the message must be read
 }
 
 // Max bounds the texts of a Digest together, in octets.
@@ -37,10 +39,14 @@ func Make(head []byte) Digest {
 	if y := s.Sent.Year(); y < 1 || y > 9999 { // no record could hold it
 		s.Sent = time.Time{}
 	}
-	return Digest{
+	d := Digest{
 		From: s.From, To: s.To, Cc: s.Cc, Subject: s.Subject, Sent: s.Sent,
 		MessageID: s.MessageID, InReplyTo: s.InReplyTo, References: s.References, Whole: whole && s.Whole,
 	}
+	if whole {
+		d.keepEnvelope(header.Section(head[:end]))
+	}
+	return d
 }
 
 // texts are the texts in the order of a record.
@@ -57,6 +63,9 @@ func (d *Digest) Encode() []byte {
 	if !d.Sent.IsZero() {
 		bits |= 2
 	}
+	if d.envelope != "" {
+		bits |= 4
+	}
 	b := []byte{bits}
 	if !d.Sent.IsZero() {
 		_, zone := d.Sent.Zone()
@@ -68,7 +77,7 @@ func (d *Digest) Encode() []byte {
 	for _, t := range d.texts() {
 		b = append(b, *t...)
 	}
-	return b
+	return append(b, d.envelope...)
 }
 
 // Decode reads a record. What cannot be read is empty and not Whole.
@@ -108,5 +117,8 @@ func Decode(b []byte) Digest {
 		*t, all = all[:lengths[i]], all[lengths[i]:]
 	}
 	d.Whole = bits&1 != 0
+	if bits&4 != 0 { // records of earlier versions have none
+		d.envelope = all
+	}
 	return d
 }
