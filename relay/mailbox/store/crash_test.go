@@ -293,7 +293,9 @@ func TestFailEverywhere(t *testing.T) {
 		from := int(answered.Load())
 		cancel()
 		if err2 := <-ended; err == nil && err2 == nil {
-			must(t, s.Close())
+			if err := s.Close(); err != nil && !errors.Is(err, spool.ErrSick) {
+				t.Error(err) // the operation that failed may have been one of Close's
+			}
 		}
 		synctest.Test(t, func(t *testing.T) {
 			for _, fs := range clones {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -29,20 +28,14 @@ func (m *Mailbox) Folders() []Folder {
 		all = append(all, f.public())
 	}
 	b.mu.Unlock()
-	slices.SortFunc(all, func(x, y Folder) int {
-		if x.Name == name.Inbox || y.Name == name.Inbox {
-			return cmp.Compare(b2i(y.Name == name.Inbox), b2i(x.Name == name.Inbox))
+	order := func(f Folder) string {
+		if f.Name == name.Inbox {
+			return ""
 		}
-		return strings.Compare(x.Name, y.Name)
-	})
-	return all
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
+		return f.Name
 	}
-	return 0
+	slices.SortFunc(all, func(x, y Folder) int { return strings.Compare(order(x), order(y)) })
+	return all
 }
 
 // Folder gives one. Its error is ErrNoFolder.
@@ -179,6 +172,15 @@ func (b *box) children(n string) bool {
 	return false
 }
 
+// ghostly reports that a folder is only a subscription to one that is gone.
+func (b *box) ghostly(f *folder) bool { return f.rec.NoSelect && !b.children(f.rec.Name) }
+
+// taken reports that there is more than such a subscription under a name.
+func (b *box) taken(n string) bool {
+	f := b.folders[n]
+	return f != nil && !b.ghostly(f)
+}
+
 // tidy removes NoSelect levels above n that have lost their purpose.
 func (c *change) tidy(n string) {
 	for n = name.Parent(n); n != ""; n = name.Parent(n) {
@@ -243,23 +245,6 @@ func (m *Mailbox) Subscribe(ctx context.Context, folder string, on bool) error {
 	})
 }
 
-// SetUse changes what a folder is for. Errors: ErrNoFolder, ErrInbox.
-func (m *Mailbox) SetUse(ctx context.Context, folder string, use Use) error {
-	clean, _ := name.Clean(folder)
-	return m.edit(ctx, func(c *change) error {
-		f := c.b.folders[clean]
-		switch {
-		case f == nil || f.rec.NoSelect:
-			return ErrNoFolder
-		case clean == name.Inbox:
-			return ErrInbox
-		}
-		f.rec.Use = string(use)
-		c.touch(f)
-		return nil
-	})
-}
-
 // Rename moves a folder and those below it. INBOX's messages move and INBOX
 // stays (RFC 9051 section 6.3.6). UIDs stay; UIDVALIDITY of a name that was in
 // use before is larger than it was then. Errors: ErrNoFolder, ErrExists,
@@ -275,10 +260,10 @@ func (m *Mailbox) Rename(ctx context.Context, from, to string) error {
 	}
 	return m.edit(ctx, func(c *change) error {
 		b := c.b
-		if b.folders[from] == nil {
+		switch f := b.folders[from]; {
+		case f == nil || b.ghostly(f):
 			return ErrNoFolder
-		}
-		if f := b.folders[to]; f != nil && !(f.rec.NoSelect && !b.children(to)) {
+		case b.taken(to) || to == from:
 			return ErrExists
 		}
 		if err := c.room(to); err != nil {
@@ -349,7 +334,7 @@ func (m *Mailbox) renameInbox(ctx context.Context, to string) error {
 	var made *folder
 	err = m.edit(ctx, func(c *change) error {
 		inbox := b.folders[name.Inbox]
-		if f := b.folders[to]; f != nil && !(f.rec.NoSelect && !b.children(to)) {
+		if b.taken(to) {
 			return ErrExists
 		}
 		if err := c.room(to); err != nil {

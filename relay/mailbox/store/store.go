@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -194,13 +195,12 @@ func (s *Store) limit(account string) int64 { return max(0, s.o.Limit(account)) 
 // fold makes one of the spellings of an account's name: people do not tell Ann
 // from ann. Only ASCII, as the names of accounts are compared elsewhere.
 func fold(account string) string {
-	b := []byte(account)
-	for i, c := range b {
-		if c >= 'A' && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
 		}
-	}
-	return string(b)
+		return r
+	}, account)
 }
 
 // validity gives the next UIDVALIDITY: larger than any before, and by the clock,
