@@ -217,6 +217,12 @@ func cmdSettings(ts *testscript.TestScript, neg bool, args []string) {
 					return err
 				}
 				s.Quota = n
+			case "pop3-days":
+				n, err := strconv.Atoi(value)
+				if err != nil {
+					return err
+				}
+				s.POP3Days = n
 			case "send-as":
 				s.SendAs = append(s.SendAs, value)
 			default:

@@ -37,7 +37,8 @@ import (
 //	dns FAULT [TYPE] NAME            DNS is ok, servfail, silent or refused about a name
 //	disk full|free                   the spool's disk
 //	user ADDRESS PASSWORD            an account, before start
-//	settings ADDRESS KEY=VALUE...    of an account: forward, keep, vacation, quota, send-as
+//	settings ADDRESS KEY=VALUE...    of an account: forward, keep, vacation, quota,
+//	                                 pop3-days, send-as
 //	key DOMAIN SELECTOR ALGORITHM    a DKIM key in keys/SELECTOR.pem and the DNS, before start
 //	verify RECEIVER                  a line to stdout for each DKIM signature it got
 //	mailbox ADDRESS N                the account has N messages; their texts go to stdout
