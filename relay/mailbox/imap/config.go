@@ -21,6 +21,10 @@ type Config struct {
 	CommandSize int           // octets of one command, literals of APPEND not counted
 	MessageSize int64         // octets of the largest message that APPEND may bring, as the store's; 0: 50 MiB
 	Version     string        // told to clients that ask (RFC 2971); "": not told
+	// MaxTransfer is how many messages one COPY or MOVE may bring: all go in one step
+	// of the store, which is held in memory until it is done, some 2 KiB for each. 0:
+	// 200,000.
+	MaxTransfer int
 	// MaxIdle is how long a session may be silent: RFC 9051 section 5.4 asks for
 	// 30 minutes at least.
 	MaxIdle time.Duration

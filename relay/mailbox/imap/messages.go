@@ -182,6 +182,9 @@ func (s *session) transfer(c *command, how func(context.Context, []int, string) 
 		return mailbox.Copied{}, err
 	}
 	seqs := numbers(list)
+	if most := s.l.s.cfg.MaxTransfer; len(seqs) > most {
+		return mailbox.Copied{}, no("LIMIT", fmt.Sprintf("At most %d messages at a time: name fewer", most))
+	}
 	if len(seqs) == 0 {
 		if f, err := s.box.Folder(name); err != nil || f.NoSelect {
 			return mailbox.Copied{}, s.tryCreate(mailbox.ErrNoFolder)

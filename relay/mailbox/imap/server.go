@@ -24,6 +24,10 @@ import (
 // defaultGrace is Config.Grace where it is not set.
 const defaultGrace = 10 * time.Second
 
+// defaultTransfer is Config.MaxTransfer where it is not set: twice what is in a folder
+// that a person can still call large.
+const defaultTransfer = 200_000
+
 // Server serves mailboxes by IMAP: New, then Listen, then Run; Apply and Addrs at
 // any time after Listen.
 type Server struct {
@@ -63,6 +67,9 @@ func New(cfg Config, deps Deps) *Server {
 	}
 	if cfg.Grace <= 0 {
 		cfg.Grace = defaultGrace
+	}
+	if cfg.MaxTransfer <= 0 {
+		cfg.MaxTransfer = defaultTransfer
 	}
 	if cfg.MessageSize <= 0 {
 		cfg.MessageSize = mailbox.DefaultConfig().MessageSize

@@ -92,7 +92,7 @@ func inWorld(t *testing.T, story func(*world)) {
 			t.Fatal(err)
 		}
 		cfg := imap.Config{
-			Hostname: "imap.test", MessageSize: 1 << 20, Version: "1",
+			Hostname: "imap.test", MessageSize: 1 << 20, Version: "1", MaxTransfer: 50,
 			Listeners: []imap.Listener{{Address: here, TLS: door.TLSImplicit}},
 		}
 		w.srv = imap.New(cfg, imap.Deps{

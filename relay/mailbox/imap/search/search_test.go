@@ -64,6 +64,8 @@ func TestSearch(t *testing.T) {
 		{"NEW", "3"},
 		{"OLD", "1 4"},
 		{"MODSEQ 102", "3 4"},
+		{"YOUNGER 9223372036854775807", "1 2 3 4"},
+		{"OLDER 9223372036854775807", ""},
 		{`MODSEQ "/flags/\\draft" all 103`, "4"},
 		{"ON 2-May-2024", "2"},
 		{"SINCE 2-May-2024 BEFORE 4-May-2024", "2 3"},
