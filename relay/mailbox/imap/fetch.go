@@ -234,7 +234,9 @@ func (f *fetching) open(seq int, m *mailbox.Message) (msg *fetch.Message, end fu
 		end()
 		return nil, nil, err
 	}
-	s.keepTree(uid, msg.Tree())
+	if tree := msg.Tree(); tree != nil {
+		s.tree = treeOf{uid, tree}
+	}
 	return msg, end, nil
 }
 
@@ -273,31 +275,9 @@ func (f *fetching) item(it *wire.Item, seq int, m *mailbox.Message, msg *fetch.M
 	return nil
 }
 
-// maxTree is of how many parts a structure may have that a session keeps: an idle
-// one shall not hold a large one.
-const maxTree = 100
-
 func (s *session) treeFor(uid uint32) *mime.Part {
 	if s.tree.uid == uid {
 		return s.tree.tree
 	}
 	return nil
-}
-
-func (s *session) keepTree(uid uint32, tree *mime.Part) {
-	if tree != nil && parts(tree, maxTree) <= maxTree {
-		s.tree = treeOf{uid, tree}
-	}
-}
-
-// parts counts the parts of a tree, but not much beyond most.
-func parts(p *mime.Part, most int) int {
-	n := 1
-	for _, c := range p.Children {
-		if n > most {
-			break
-		}
-		n += parts(c, most-n)
-	}
-	return n
 }

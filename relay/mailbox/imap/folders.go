@@ -32,7 +32,7 @@ func (s *session) Select(name string, options *goimap.SelectOptions) (*goimap.Se
 	if s.rev2() {
 		data.List = &goimap.ListData{Attrs: attributes(listing.Attributes(s.box.Folders(), &f)), Delim: mailbox.Separator, Mailbox: f.Name}
 	} else {
-		data.NumRecent, data.FirstUnseenSeqNum = s.unseen()
+		data.NumRecent, data.FirstUnseenSeqNum = number(view.Recents()), s.firstUnseen(&f)
 	}
 	// RFC 7162 section 3.1.2.1: told to all, whether or not they know it.
 	s.out.Raw("* OK [HIGHESTMODSEQ ")
@@ -44,17 +44,14 @@ func (s *session) Select(name string, options *goimap.SelectOptions) (*goimap.Se
 	return data, nil
 }
 
-// unseen counts \Recent, and finds the first message without \Seen.
-func (s *session) unseen() (recent, first uint32) {
-	for seq := 1; seq <= s.view.Len(); seq++ {
-		if s.view.Recent(seq) {
-			recent++
-		}
-		if f, _ := s.view.Flags(seq); first == 0 && f&mailbox.Seen == 0 {
-			first = number(seq)
+// firstUnseen finds the first message without \Seen.
+func (s *session) firstUnseen(f *mailbox.Folder) uint32 {
+	for seq := 1; f.Unseen > 0 && seq <= s.view.Len(); seq++ {
+		if flags, _ := s.view.Flags(seq); flags&mailbox.Seen == 0 {
+			return number(seq)
 		}
 	}
-	return recent, first
+	return 0
 }
 
 func number(n int) uint32 { return uint32(n) } //nolint:gosec // of messages in a view

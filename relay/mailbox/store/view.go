@@ -152,7 +152,8 @@ func (v *View) Recent(seq int) bool {
 	return slices.ContainsFunc(v.recent, func(s span) bool { return s.first <= uid && uid < s.end })
 }
 
-func (v *View) recents() (n int) {
+// Recents is how many messages are \Recent in this view.
+func (v *View) Recents() (n int) {
 	for _, s := range v.recent {
 		n += v.list.From(s.end) - v.list.From(s.first)
 	}
@@ -199,7 +200,7 @@ func (v *View) Update(expunge bool) Update {
 	v.b.mu.Unlock()
 	var u Update
 	if u.Gone = gone; gone {
-		u.Len, u.Recent = v.Len(), v.recents()
+		u.Len, u.Recent = v.Len(), v.Recents()
 		return u
 	}
 	if !expunge {
@@ -222,7 +223,7 @@ func (v *View) Update(expunge bool) Update {
 		slices.Sort(u.Flags)
 		u.Flags = slices.Compact(u.Flags)
 	}
-	u.Len, u.Recent = v.Len(), v.recents()
+	u.Len, u.Recent = v.Len(), v.Recents()
 	if expunge && v.Len() == 0 && !v.readOnly {
 		v.recent = nil
 	}

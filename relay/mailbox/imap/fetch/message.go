@@ -43,8 +43,29 @@ func New(src Source, tree *mime.Part) *Message { return &Message{src: src, tree:
 // Known makes a Message of which only the envelope is known and can be written.
 func Known(e *mime.Envelope) *Message { return &Message{known: e} }
 
-// Tree is the structure, if it had to be found.
-func (m *Message) Tree() *mime.Part { return m.tree }
+// Tree is the structure, if it had to be found, for New to be given it again; nil
+// if it is large: an idle session shall not hold such a one.
+func (m *Message) Tree() *mime.Part {
+	if m.tree == nil || parts(m.tree, maxTree) > maxTree {
+		return nil
+	}
+	return m.tree
+}
+
+// maxTree is of how many parts a structure may have that a session keeps.
+const maxTree = 100
+
+// parts counts the parts of a tree, but not much beyond most.
+func parts(p *mime.Part, most int) int {
+	n := 1
+	for _, c := range p.Children {
+		if n > most {
+			break
+		}
+		n += parts(c, most-n)
+	}
+	return n
+}
 
 // Needs says that an item is written from the octets of a message.
 func Needs(k wire.Kind) bool {
