@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // sessionPhase times one command in a session of its own, which has selected
@@ -85,5 +87,62 @@ func (c *conn) multiline() error {
 		if bytes.Equal(line, []byte(".\r\n")) {
 			return nil
 		}
+	}
+}
+
+// downloadParallel reads every message over ten connections.
+func downloadParallel(ctx context.Context, s server, l load) (float64, time.Duration, error) {
+	const connections = 10
+	var conns []*conn
+	defer func() {
+		for _, c := range conns {
+			c.close()
+		}
+	}()
+	for range connections {
+		c, err := openIMAP(s)
+		if err != nil {
+			return 0, 0, err
+		}
+		conns = append(conns, c)
+		if _, err := c.command("SELECT INBOX"); err != nil {
+			return 0, 0, err
+		}
+	}
+	start := time.Now()
+	g, _ := errgroup.WithContext(ctx)
+	for i, c := range conns {
+		first, last := i*l.messages/connections+1, (i+1)*l.messages/connections
+		g.Go(func() error {
+			_, err := c.command(fmt.Sprintf("FETCH %d:%d (BODY.PEEK[])", first, last))
+			return err
+		})
+	}
+	err := g.Wait()
+	return float64(l.messages * l.size), time.Since(start), err
+}
+
+// popPhase times a command of POP3, or the login if it is "".
+func popPhase(command string) func(context.Context, server, load) (float64, time.Duration, error) {
+	return func(_ context.Context, s server, _ load) (float64, time.Duration, error) {
+		if s.pop3 == "" {
+			return 0, time.Second, nil
+		}
+		start := time.Now()
+		c, err := openPOP3(s)
+		if err != nil {
+			return 0, 0, err
+		}
+		defer c.close()
+		if command != "" {
+			start = time.Now()
+			c.put(command)
+			err = c.multiline()
+		}
+		took := time.Since(start)
+		if err == nil {
+			_, err = c.ok("QUIT")
+		}
+		return 1, took, err
 	}
 }
