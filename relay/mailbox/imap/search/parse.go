@@ -158,7 +158,7 @@ func (p *parser) key() (*node, error) {
 	}
 	name = strings.ToUpper(name)
 	switch name {
-	case "ALL":
+	case "ALL", "SAVEDATESUPPORTED": // every folder knows when a message came into it (RFC 8514 section 4.3)
 		return p.node(node{kind: all})
 	case "ANSWERED", "DELETED", "DRAFT", "FLAGGED", "RECENT", "SEEN":
 		return p.node(flagNode(`\` + name))
