@@ -46,6 +46,9 @@ func (c *Conn) readMessage(p []byte) (int, error) {
 
 func (c *Conn) endMessage(m *message) error {
 	m.lost = true
+	if c.w-c.r <= int(m.left) {
+		c.dc.AckNow() // else a client may wait for that before it sends the end of the line
+	}
 	for c.r == c.w && m.left == 1 {
 		if c.fill() != nil {
 			return errCut
