@@ -1,6 +1,7 @@
 package imap_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -130,6 +131,26 @@ func TestEnvelope(t *testing.T) {
 			if strings.TrimSuffix(got, ")") != want {
 				t.Errorf("%s, but %s", got, want)
 			}
+		}
+	})
+}
+
+// What is appended with bare LF, or without a last line end, is kept with CRLF:
+// its size is that of what FETCH sends.
+func TestAppendedLineEnds(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c := w.login("ann")
+		const text, kept = "Subject: x\n\na\rb\r\nc", "Subject: x\r\n\r\na\rb\r\nc\r\n"
+		if _, err := c.ask("a", fmt.Sprintf("APPEND INBOX {%d+}\r\n%s", len(text), text)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.ask("b", "SELECT INBOX"); err != nil {
+			t.Fatal(err)
+		}
+		lines, err := c.ask("c", "FETCH 1 (RFC822.SIZE BODY.PEEK[])")
+		want := fmt.Sprintf("* 1 FETCH (RFC822.SIZE %d BODY[] {%d}\r\n%s)", len(kept), len(kept), kept)
+		if got := strings.Join(lines[:max(0, len(lines)-1)], "\r\n"); err != nil || got != want {
+			t.Errorf("%q, %v, want %q", got, err, want)
 		}
 	})
 }

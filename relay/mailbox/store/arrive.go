@@ -60,7 +60,7 @@ func (m *Mailbox) Append(ctx context.Context, folder string, msg NewMessage) (ui
 	d := digest.Make(body.Head)
 	info := &ledger.Info{Blob: body.ID, BlobSize: body.Size, Date: msg.Date.Unix(), Saved: now.Unix(), Digest: d.Encode()}
 	b.mu.Lock()
-	f, err := b.canAppend(clean, msg.Size, limit)
+	f, err := b.canAppend(clean, body.Size, limit)
 	c := b.begin()
 	if err == nil {
 		err = c.learn(f, msg.Flags)
@@ -114,11 +114,11 @@ type Destination struct {
 var errArriving = errors.New("mailbox: an earlier delivery of the message is still on its way")
 
 // DeliverTo brings one message into many mailboxes, in one step: after a crash
-// all of them have it, or none. A delivery that was made before (id,
-// recipient and account are the same, within deliveredFor of the message's
-// acceptance) is not made again and counts as made. source writes size octets; they
-// are kept once. The result has an error, or nil, for each destination: ErrQuota and
-// ErrNoAccount are its own, any other is everybody's.
+// all of them have it, or none. A delivery that was made within 30 days (id,
+// recipient and account are the same) is not made again and counts as made.
+// source writes size octets; they are kept once. The result has an error, or nil,
+// for each destination: ErrQuota and ErrNoAccount are its own, any other is
+// everybody's.
 func (s *Store) DeliverTo(ctx context.Context, id spool.ID, to []*Destination, size int64, source func(io.Writer) error) []error {
 	errs := make([]error, len(to))
 	fail := func(err error) []error {
@@ -262,7 +262,7 @@ func (s *Store) place(id spool.ID, left []*Destination, errs []error, to []*Dest
 			Blob: body.ID, BlobSize: body.Size, Date: now, Saved: now, Prefix: d.Prefix, Digest: encoded,
 		})
 		f.added([]list.Entry{e})
-		batch.Set(ledger.DeliveryKey(ledger.Delivery{ID: id, Recipient: d.Recipient}, b.user.ID), nil)
+		batch.Set(ledger.DeliveryKey(ledger.Delivery{ID: id, Recipient: d.Recipient}, b.user.ID), ledger.Seconds(time.Unix(now, 0)))
 		taken = true
 	}
 	var published []func()

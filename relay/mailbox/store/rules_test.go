@@ -209,7 +209,7 @@ func TestBodiesWithoutMessages(t *testing.T) {
 		r := start(t, vfs.NewMem(), Options{})
 		m := r.box(t, ann)
 		broken := errors.New("broken")
-		many := strings.Repeat("0123456789abcdef", 100_000)
+		many := strings.Repeat("0123456789abcdef", 100_000) + "\r\n"
 		_, _, err := m.Append(t.Context(), "INBOX", NewMessage{Size: int64(len(many)) + 1, Body: io.MultiReader(strings.NewReader(many), failing{broken})})
 		if !errors.Is(err, broken) {
 			t.Error(err)

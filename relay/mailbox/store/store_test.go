@@ -76,7 +76,7 @@ func TestStory(t *testing.T) {
 	if usage.Messages != 5 {
 		t.Errorf("%+v", usage)
 	}
-	big := textOf(0) + strings.Repeat("0123456789abcdef", 50_000)
+	big := textOf(0) + strings.Repeat("0123456789abcdef", 50_000) + "\r\n"
 	put(t, m, "Sent", big)
 	for i, err := range r.send(t, 1, textOf(7), ann, "bob@b.test", ann) {
 		if err != nil {

@@ -177,7 +177,8 @@ func (im *importer) folder(ctx context.Context, name string) error {
 	return nil
 }
 
-// crlf gives what it reads with CRLF at each line's end. A CR that ends no line
+// crlf gives what it reads with CRLF at each line's end, the last one's too: as the
+// store keeps it, whose sizes tell what was imported before. A CR that ends no line
 // stays.
 type crlf struct {
 	r    io.Reader
@@ -185,6 +186,7 @@ type crlf struct {
 	rest []byte // of in
 	cr   bool   // the last octet given was CR
 	lf   bool   // an LF is owed
+	open bool   // the last line given has no end
 	err  error
 }
 
@@ -193,13 +195,20 @@ func newCRLF(r io.Reader) *crlf { return &crlf{r: r} }
 func (c *crlf) Read(p []byte) (n int, err error) {
 	for n < len(p) {
 		if c.lf {
-			p[n], c.lf, c.cr = '\n', false, false
+			p[n], c.lf, c.cr, c.open = '\n', false, false, false
 			n++
 			continue
 		}
 		if len(c.rest) == 0 {
 			if n > 0 {
 				return n, nil
+			}
+			if c.err == io.EOF && c.open {
+				if c.lf = true; !c.cr {
+					p[n] = '\r'
+					n++
+				}
+				continue
 			}
 			if c.err != nil {
 				return 0, c.err
@@ -215,7 +224,7 @@ func (c *crlf) Read(p []byte) (n int, err error) {
 		}
 		if k := copy(p[n:], c.rest[:i]); k > 0 {
 			n += k
-			c.cr = c.rest[k-1] == '\r'
+			c.cr, c.open = c.rest[k-1] == '\r', true
 			c.rest = c.rest[k:]
 			continue
 		}

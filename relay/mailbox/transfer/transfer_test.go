@@ -204,7 +204,7 @@ func TestForeignMbox(t *testing.T) {
 	for i, want := range []string{
 		`2020-01-06 00:02:03 [\Answered \Seen work] "Subject: 1\r\n\r\nFrom quoted\r\n\r\nFrom here it goes on\r\n"`,
 		`2020-01-06 01:02:03 [] "Subject: 2\r\n\r\n\r\n"`,
-		`2020-01-06 01:02:03 [] "Subject: 3\r\n\r\nit breaks o"`,
+		`2020-01-06 01:02:03 [] "Subject: 3\r\n\r\nit breaks o\r\n"`,
 	} {
 		if got := list(t, m, "In/Old"); got[i] != want {
 			t.Errorf("%s\ninstead of\n%s", got[i], want)

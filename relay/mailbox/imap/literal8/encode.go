@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"strings"
 
 	"tenma/relay/wire/header"
 	"tenma/relay/wire/mime"
@@ -23,10 +24,11 @@ var ErrNUL = errors.New("literal8: NUL that cannot be encoded")
 // ErrPlain says that there is NUL in what is no literal8 (RFC 9051 section 4.3).
 var ErrPlain = errors.New("literal8: NUL in a literal")
 
-// Encode gives a message that BODY can show: parts with NUL are in base64.
-// Without NUL it is msg itself. Its error is ErrNUL.
+// Encode gives a message that BODY can show: parts with NUL are in base64, and those
+// of encoding "binary" whose lines do not all end with CRLF, since messages are
+// kept with such line ends. Without either it is msg itself. Its error is ErrNUL.
 func Encode(msg []byte) ([]byte, error) {
-	if bytes.IndexByte(msg, 0) < 0 {
+	if bytes.IndexByte(msg, 0) < 0 && !bareLF(msg) {
 		return msg, nil
 	}
 	root, err := mime.Parse(bytes.NewReader(msg), int64(len(msg)), mime.Limits{})
@@ -42,6 +44,11 @@ func Encode(msg []byte) ([]byte, error) {
 		return nil, ErrNUL
 	}
 	return e.out, nil
+}
+
+// bareLF reports an LF without CR before it.
+func bareLF(p []byte) bool {
+	return bytes.Count(p, []byte{'\n'}) != bytes.Count(p, []byte("\r\n"))
 }
 
 // encoder copies a message up to at, with changes.
@@ -64,7 +71,8 @@ func (e *encoder) part(p *mime.Part) error {
 		}
 	}
 	body := e.msg[p.Body.Start:p.Body.End]
-	if len(p.Children) > 0 || bytes.IndexByte(body, 0) < 0 {
+	binary := strings.EqualFold(p.Encoding, "binary") && bareLF(body)
+	if len(p.Children) > 0 || bytes.IndexByte(body, 0) < 0 && !binary {
 		return nil
 	}
 	read, known := mime.DecodeTransfer(bytes.NewReader(body), p.Encoding)

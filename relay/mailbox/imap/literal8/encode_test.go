@@ -12,6 +12,11 @@ func TestEncode(t *testing.T) {
 			"one part", "A: b\r\nContent-Transfer-Encoding:\r\n binary\r\nC: d\r\n\r\n\x00\x01\x02",
 			"Content-Transfer-Encoding: base64\r\nA: b\r\nC: d\r\n\r\nAAEC\r\n",
 		},
+		{"text with LF", "A: b\n\nx\n", "A: b\n\nx\n"},
+		{
+			"binary with LF", "Content-Transfer-Encoding: Binary\r\n\r\na\nb", "Content-Transfer-Encoding: base64\r\n\r\nYQpi\r\n",
+		},
+		{"binary with CRLF", "Content-Transfer-Encoding: binary\r\n\r\na\r\nb", "Content-Transfer-Encoding: binary\r\n\r\na\r\nb"},
 		{
 			"one of two", "Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\ntext\r\n--x\r\n\r\n\x00\r\n--x--\r\n",
 			"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\ntext\r\n--x\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n\r\n--x--\r\n",

@@ -8,14 +8,15 @@ import (
 	"tenma/relay/mailbox/store/ledger"
 )
 
-// ErrSize is a source that gave more or fewer octets than it promised.
+// ErrSize is a source that gave more or fewer octets than it promised, or more than
+// can be kept.
 var ErrSize = errors.New("mailbox: the message has another size than was said")
 
 // Body is one that was received and belongs to no message yet. Close must be
 // called when its messages are durable, or nothing will come of them.
 type Body struct {
 	ID   ledger.BlobID
-	Size int64
+	Size int64  // as it is kept
 	Head []byte // the first ChunkSize octets, or all
 
 	s      *Store
@@ -23,13 +24,18 @@ type Body struct {
 	closed bool
 }
 
-// Receive takes the octets that source writes. Of a large body all but the end
+// Receive takes the size octets that source writes; they are kept with CRLF at the
+// end of each line, and of the last. Of a large body all but the end
 // is in the log when it returns, none of it need be durable before the change
 // that needs it is.
 func (s *Store) Receive(ctx context.Context, size int64, source func(io.Writer) error) (*Body, error) {
-	body := &Body{ID: s.newID(), Size: size, s: s}
+	body := &Body{ID: s.newID(), s: s}
 	w := &writer{ctx: ctx, body: body, buf: make([]byte, 0, min(size, ChunkSize))}
-	err := source(w)
+	in := &lines{w: w, said: size}
+	err := source(in)
+	if err == nil {
+		err = in.end()
+	}
 	if err == nil {
 		err = w.finish()
 	}
@@ -65,26 +71,25 @@ type writer struct {
 	ctx  context.Context
 	body *Body
 	buf  []byte
-	n    uint32 // chunks written
-	got  int64
+	n    uint32         // chunks written
 	last *ledger.Change // the chunk on its way
 }
 
-func (w *writer) Write(p []byte) (int, error) {
-	if w.got += int64(len(p)); w.got > w.body.Size {
-		return 0, ErrSize
+func (w *writer) write(p []byte) error {
+	if w.body.Size += int64(len(p)); w.body.Size > maxBody {
+		return ErrSize
 	}
 	for rest := p; len(rest) > 0; {
 		if len(w.buf) == ChunkSize {
 			if err := w.flush(); err != nil {
-				return 0, err
+				return err
 			}
 		}
 		k := min(len(rest), ChunkSize-len(w.buf))
 		w.buf = append(w.buf, rest[:k]...)
 		rest = rest[k:]
 	}
-	return len(p), nil
+	return nil
 }
 
 // flush sends a chunk to the committer and waits for the one before.
@@ -110,9 +115,6 @@ func (w *writer) flush() error {
 }
 
 func (w *writer) finish() error {
-	if w.got != w.body.Size {
-		return ErrSize
-	}
 	if w.n == 0 {
 		w.body.Head = w.buf
 		return nil
