@@ -2,10 +2,13 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -85,6 +88,40 @@ func verify(s *Store) error {
 		if !slices.Equal(got, want) {
 			return fmt.Errorf("folder %q: counters %v, sums %v", f.Name, got, want)
 		}
+	}
+	err = all('p', func(k, _ []byte) error {
+		if p := ledger.PlaceOf(k); !graves[key{p.User, p.Folder}] {
+			if _, ok := items[p]; !ok {
+				return fmt.Errorf("%v was retrieved and is gone", p)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	users := map[uint32]bool{}
+	err = all('a', func(_, v []byte) error {
+		u, err := ledger.DecodeUser(v)
+		users[u.ID] = true
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for at := range folders {
+		if !users[at.user] {
+			return fmt.Errorf("folder %d/%d is nobody's", at.user, at.folder)
+		}
+	}
+	err = all('o', func(k, _ []byte) error {
+		if u, note := ledger.NoteOf(k); !users[u] {
+			return fmt.Errorf("note %q is nobody's", note)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	infos := map[ledger.Place]ledger.Info{}
 	bodies := map[ledger.BlobID]int64{}
@@ -185,6 +222,19 @@ func dump(s *Store, account string) (string, error) {
 	if !slices.ContainsFunc(m.Folders(), func(f Folder) bool { return f.ModSeq > 1 }) && len(m.Folders()) == 6 {
 		return "nobody", nil
 	}
+	used, level, err := s.Level(account)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(&b, "uses %d, level %d\n", used, level)
+	lower, upper := ledger.Notes(m.b.user.ID)
+	if err := s.db.Scan(lower, upper, func(k, v []byte) (bool, error) {
+		_, note := ledger.NoteOf(k)
+		fmt.Fprintf(&b, "note %s %d\n", note, noteTime(v).Unix())
+		return true, nil
+	}); err != nil {
+		return "", err
+	}
 	for _, f := range m.Folders() {
 		fmt.Fprintf(&b, "%s%s %v %v next %d modseq %d messages %d octets %d\n", f.Name, f.Use, f.Subscribed, f.NoSelect, f.UIDNext, f.ModSeq, f.Messages, f.Octets)
 		if f.NoSelect {
@@ -208,7 +258,13 @@ func dump(s *Store, account string) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			fmt.Fprintf(&b, "  %d %v %q %d %.60q\n", msg.UID, v.Names(msg.Flags), msg.Digest.Subject, msg.Size, text.Bytes())
+			fmt.Fprintf(&b, "  %d %v %q %d %.60q %x\n", msg.UID, v.Names(msg.Flags), msg.Digest.Subject, msg.Size, text.Bytes(), crc32.ChecksumIEEE(text.Bytes()))
+		}
+		if err := v.EachRetrieved(context.Background(), func(seq int, _ time.Time) bool {
+			fmt.Fprintf(&b, "  %d was fetched by POP3\n", v.UID(seq))
+			return true
+		}); err != nil {
+			return "", err
 		}
 		v.Close()
 	}

@@ -19,7 +19,7 @@ const (
 	kindRef       = 'r' // "r" blob user folder uid -> nothing: who needs the body
 	kindCondemned = 'c' // "c" blob -> nothing: a body that may have no reference
 	kindGrave     = 'x' // "x" user folder -> nothing: a removed folder whose messages still lie here
-	kindDelivery  = 'd' // "d" spool id, recipient, user -> nothing: a delivery that must not be repeated
+	kindDelivery  = 'd' // "d" spool id, recipient, user -> time: a delivery that must not be repeated
 	kindNote      = 'o' // "o" user key -> a note, see Note
 )
 

@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -101,22 +102,36 @@ func (s *Store) clearGrave(ctx context.Context, user, folder uint32) error {
 	}
 }
 
-// deliveredFor is how long a delivery is remembered, from the acceptance of
-// its message: much longer than a queue tries.
+// deliveredFor is how long a delivery is remembered: much longer than a queue
+// tries.
 const deliveredFor = 30 * 24 * time.Hour
 
-// forget forgets deliveries of old messages.
+// forgetStep is how many deliveries are forgotten in one change.
+const forgetStep = 5000
+
+// forget forgets the deliveries of long ago. Their keys lie in the order in which
+// messages were accepted, so those of old messages are looked at alone. A message
+// that an operator held for long is delivered long after that, and may be repeated
+// like any other: what counts is when it was delivered.
 func (s *Store) forget(ctx context.Context) error {
-	lower, upper := ledger.Deliveries(spool.NewID(time.Now().Add(-deliveredFor), [10]byte{}))
-	some := false
-	err := s.db.Scan(lower, upper, func(_, _ []byte) (bool, error) {
-		some = true
-		return false, nil
-	})
-	if err != nil || !some {
-		return err
+	before := time.Now().Add(-deliveredFor)
+	lower, upper := ledger.Deliveries(spool.NewID(before, [10]byte{}))
+	for {
+		n := 0
+		b := s.db.NewBatch()
+		err := s.db.Scan(lower, upper, func(key, value []byte) (bool, error) {
+			if ledger.Time(value).Before(before) {
+				b.Delete(key)
+				n++
+			}
+			lower = append(bytes.Clone(key), 0) // the next look begins behind it
+			return n < forgetStep, nil
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := s.db.Do(ctx, &ledger.Change{Batch: b, NoSync: true}); err != nil || n < forgetStep {
+			return err
+		}
 	}
-	b := s.db.NewBatch()
-	b.DeleteRange(lower, upper)
-	return s.db.Do(ctx, &ledger.Change{Batch: b, NoSync: true})
 }
