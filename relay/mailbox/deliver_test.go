@@ -297,9 +297,35 @@ func TestForward(t *testing.T) {
 		c.send(c.attempt(letter, "SRS0=AAAAAA=AA=far.test=bob@c.test"), "550 5.1.1")
 		c.out.err = spool.ErrFull
 		c.send(c.attempt(letter, "ann@b.test"), "452 4.3.1")
+		c.out.err = nil
+		c.town.aliases["any@c.test"] = []string{"any@c.test"} // as at a domain where only rewritten senders are
+		c.send(c.attempt(letter, "any@c.test"), "550 5.1.1")
 		time.Sleep((rules.SRSDays + 2) * day)
 		if _, err := c.Reverse(c.out.sent[0].e.Sender); !errors.Is(err, rules.ErrExpired) {
 			t.Error(err)
+		}
+	})
+}
+
+// A full mailbox keeps nothing from those to whom its mail, or that of an alias
+// it shares with them, goes on as well; repeats double nothing.
+func TestFullMailboxForwards(t *testing.T) {
+	inScene(t, Config{Quota: 10_000}, func(c *scene) {
+		c.town.settings["ann@b.test"] = mail.Settings{Forward: []smtp.Address{address("ann@home.test")}, Keep: true}
+		c.town.aliases["list@b.test"] = []string{"carl@b.test", "x@far.test"}
+		large := letter + strings.Repeat("x", 10_000)
+		for range 2 {
+			a := c.attempt(large, "ann@b.test", "list@b.test")
+			c.send(a, "552 5.2.2, 552 5.2.2")
+			c.send(a, "552 5.2.2, 552 5.2.2")
+		}
+		if len(c.out.sent) != 4 {
+			t.Errorf("%d messages went on", len(c.out.sent))
+		}
+		c.out.err = spool.ErrFull // the mailbox has its copy all the same
+		c.send(c.attempt(letter, "ann@b.test"), "452 4.3.1")
+		if n := len(c.inbox("ann@b.test")); n != 1 {
+			t.Errorf("%d messages in the mailbox", n)
 		}
 	})
 }

@@ -73,7 +73,13 @@ func (d *delivery) plan(ctx context.Context, place int) error {
 	}
 	for _, t := range targets {
 		settings, here := d.deps.Resolver.Settings(t)
-		if !here {
+		switch {
+		case here:
+		case t == rcpt:
+			// Nobody leads elsewhere, and what is not forwarded came here because
+			// it is local: at the domain of rewritten senders there is nobody else.
+			return errUnknown
+		default:
 			if err := d.send(ctx, onward{place: place, by: rcpt, to: t}); err != nil {
 				return err
 			}

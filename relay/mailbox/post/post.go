@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -111,10 +112,15 @@ func (p *Post) carry(ctx context.Context, a *mail.Attempt) []mail.Outcome {
 			d.fail(place, err)
 		}
 	}
+	// A mailbox without room keeps a message from its owner, not from those to
+	// whom it goes on as well: of a message that is larger than the mailbox may
+	// ever be they would get nothing.
+	barred := slices.Clone(d.fates)
 	d.deposit(ctx)
 	for _, o := range d.on {
-		if d.fates[o.place] == nil {
-			d.fail(o.place, d.forward(ctx, o))
+		if barred[o.place] == nil {
+			barred[o.place] = d.forward(ctx, o)
+			d.fail(o.place, barred[o.place])
 		}
 	}
 	for _, w := range d.away {
