@@ -97,8 +97,8 @@ func (s *session) newFetch(items []wire.Item, since uint64, uid bool) *fetching 
 		}
 	}
 	f.envelope = f.envelope && !f.content
-	f.record = f.record || f.envelope
 	f.content = f.content || has(wire.Envelope) && !f.envelope
+	f.record = f.record || f.envelope || f.content
 	return f
 }
 
@@ -223,7 +223,7 @@ func (f *fetching) open(seq int, m *mailbox.Message) (msg *fetch.Message, end fu
 		return nil, end, nil
 	}
 	s := f.s
-	content, err := s.view.Open(seq)
+	content, err := s.view.OpenGiven(m)
 	if err != nil {
 		return nil, end, err
 	}

@@ -93,6 +93,8 @@ type Message struct {
 	Date   time.Time // when it arrived here, or as APPEND said (INTERNALDATE); to the second
 	Saved  time.Time // when it came into this folder (RFC 8514)
 	Digest Digest
+
+	kept *ledger.Info // where its octets are
 }
 
 // Digest is what the header tells to lists, searches and sorts.

@@ -151,6 +151,40 @@ func BenchmarkLargeFolder(b *testing.B) {
 	})
 }
 
+// BenchmarkOpen: the starts of 20,000 messages of 4 KiB, as a list of header fields
+// needs them. They are more than the cache holds.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	const messages = 20_000
+	r := onDisk(b, dir)
+	m, err := r.Mailbox(ann)
+	must(b, err)
+	must(b, fill(r.Store, m, messages, body4k))
+	m.Close()
+	must(b, r.stop())
+	r = onDisk(b, dir)
+	defer func() { must(b, r.stop()) }()
+	m, err = r.Mailbox(ann)
+	must(b, err)
+	defer m.Close()
+	v, err := m.Select("INBOX", true)
+	must(b, err)
+	defer v.Close()
+	var head [512]byte
+	b.ReportAllocs()
+	for b.Loop() {
+		must(b, v.Each(context.Background(), 1, v.Len(), func(_ int, m *Message) bool {
+			c, err := v.OpenGiven(m)
+			must(b, err)
+			_, err = c.ReadAt(head[:], 0)
+			must(b, err)
+			must(b, c.Close())
+			return true
+		}))
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/messages, "µs/message")
+}
+
 // fill appends many at once.
 func fill(s *Store, m *Mailbox, n int, text string) error {
 	var left atomic.Int64

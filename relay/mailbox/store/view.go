@@ -254,6 +254,7 @@ func message(e list.Entry, i *ledger.Info) Message {
 	return Message{
 		UID: e.UID, Flags: Flags(e.Flags), ModSeq: e.ModSeq, Size: int64(e.Size),
 		Date: time.Unix(i.Date, 0), Saved: time.Unix(i.Saved, 0), Digest: digest.Decode(i.Digest),
+		kept: &ledger.Info{Blob: i.Blob, BlobSize: i.BlobSize, Prefix: slices.Clone(i.Prefix)},
 	}
 }
 
@@ -316,11 +317,21 @@ func (v *View) Each(ctx context.Context, first, last int, fn func(seq int, m *Me
 
 // Open gives the octets. Its error is ErrExpunged, or tells of the disk.
 func (v *View) Open(seq int) (Content, error) {
-	s, p := v.b.s, v.place(seq)
-	i, err := s.info(p)
+	p := v.place(seq)
+	i, err := v.b.s.info(p)
 	if err != nil {
 		return nil, err
 	}
+	return v.b.s.open(p, &i)
+}
+
+// OpenGiven is Open for a message that Each has just given, with a look-up less.
+func (v *View) OpenGiven(m *Message) (Content, error) {
+	user, folder := v.folderID()
+	return v.b.s.open(ledger.Place{User: user, Folder: folder, UID: m.UID}, m.kept)
+}
+
+func (s *Store) open(p ledger.Place, i *ledger.Info) (Content, error) {
 	c, err := s.blobs.Open(i.Blob, i.BlobSize, i.Prefix, func() (bool, error) {
 		_, ok, err := s.db.ReadInfo(p)
 		return ok, err
