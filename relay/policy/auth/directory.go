@@ -33,6 +33,7 @@ type Directory struct {
 	accounts atomic.Pointer[snapshot]
 	looked   atomic.Int64 // when the file was last looked at, Unix nanoseconds
 	loading  sync.Mutex   // held while the file is read
+	broken   atomic.Pointer[broken]
 
 	guard  guard
 	logins *lastlogin.Book
@@ -141,8 +142,19 @@ func (d *Directory) Reload() error {
 }
 
 // lookEvery is how old a look at the accounts file may be. A stat takes a
-// microsecond; whoever has just been given an account should not be refused.
-const lookEvery = 50 * time.Millisecond
+// microsecond; whoever has just been given an account should not be refused. A
+// file that cannot be used is read again when it changes, or after retryAfter: it
+// may be large, its owner may change alone, and the log should be readable.
+const (
+	lookEvery  = 50 * time.Millisecond
+	retryAfter = 10 * time.Second
+)
+
+// broken is a file that could not be used.
+type broken struct {
+	info fs.FileInfo // nil: it cannot even be looked at
+	at   int64       // Unix nanoseconds
+}
 
 // current gives the accounts, read again if the file has changed. It looks at
 // the file at most once in lookEvery.
@@ -154,17 +166,28 @@ func (d *Directory) current() *snapshot {
 		return s
 	}
 	info, err := os.Stat(d.path)
-	if err != nil && s.info == nil || err == nil && s.info != nil && same(info, s.info) {
+	if err != nil {
+		info = nil
+	}
+	if same(info, s.info) {
+		return s
+	}
+	if b := d.broken.Load(); b != nil && now-b.at < int64(retryAfter) && same(info, b.info) {
 		return s
 	}
 	if err := d.Reload(); err != nil {
+		d.broken.Store(&broken{info, now})
 		d.log.Error("the accounts file cannot be used, the accounts stay as they were", "file", d.path, "err", err)
 		return s
 	}
 	return d.accounts.Load()
 }
 
+// same reports that nothing has changed; nil is no file.
 func same(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 

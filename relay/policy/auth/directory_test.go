@@ -320,6 +320,52 @@ func TestChangesOutside(t *testing.T) {
 	})
 }
 
+// A file that cannot be used is not read at every look.
+func TestBrokenFileIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := config(t)
+		log := &journal{}
+		c.Log = log.logger()
+		d := open(t, c)
+		add(t, d, user)
+		log.Reset()
+		good, err := os.ReadFile(c.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func(text string) {
+			t.Helper()
+			if err := os.WriteFile(c.Path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look := func(d *Directory, n int) int {
+			for range n {
+				time.Sleep(100 * time.Millisecond)
+				if len(d.Resolve(addr(t, user))) != 1 {
+					t.Error("the account is gone")
+				}
+			}
+			return len(log.lines())
+		}
+		write("nonsense")
+		if n := look(d, 50); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		if n := look(d, 60); n != 1 {
+			t.Errorf("told %d times more", n)
+		}
+		write("other nonsense")
+		if n := look(d, 2); n != 1 {
+			t.Errorf("told %d times of another file", n)
+		}
+		write(string(good))
+		if n := look(d, 50); n != 0 {
+			t.Errorf("told %d times of the good one", n)
+		}
+	})
+}
+
 func FuzzFile(f *testing.F) {
 	c := config(f)
 	d := open(f, c)

@@ -180,10 +180,11 @@ func (g *guard) remember(key [32]byte, hash string, now time.Time) {
 }
 
 // wrongBefore reports that this very login failed within the hour, of the same
-// account: it fails again, and is no new guess.
-func (g *guard) wrongBefore(key [32]byte, hash string, now time.Time) bool {
+// account, and how long ago: it is no new guess.
+func (g *guard) wrongBefore(key [32]byte, hash string, now time.Time) (ago time.Duration, ok bool) {
 	l, ok := g.wrong.get(key)
-	return ok && l.hash == hash && now.Sub(l.at) < forgetAfter
+	ago = now.Sub(l.at)
+	return ago, ok && l.hash == hash && ago < forgetAfter
 }
 
 // heldOff reports that a login is refused unseen: too many failures from the

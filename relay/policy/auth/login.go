@@ -57,8 +57,14 @@ func (s *Service) Plain(ctx context.Context, client net.Addr, user, password str
 			return v.succeed(ctx, app, true)
 		}
 	}
-	if g.wrongBefore(key, v.hash(), v.start) {
-		return "", v.refuse(ctx, "the same as before: some device may still have an old password", false)
+	hint := ""
+	ago, again := g.wrongBefore(key, v.hash(), v.start)
+	if again {
+		hint = "the same as before: some device may still have an old password"
+	}
+	// Outside, the password may have become this one meanwhile.
+	if again && (v.source == nil || ago < rememberFor) {
+		return "", v.refuse(ctx, hint, false)
 	}
 	good, err := g.flights.once(ctx, g.digest("flight", string(key[:]), v.hash(), v.appName), func() (bool, error) { return v.verify(ctx, password) })
 	switch {
@@ -66,7 +72,7 @@ func (s *Service) Plain(ctx context.Context, client net.Addr, user, password str
 		return "", err
 	case !good:
 		g.wrong.put(key, login{hash: v.hash(), at: time.Now()})
-		return "", v.refuse(ctx, "", true)
+		return "", v.refuse(ctx, hint, !again)
 	}
 	g.remember(key, v.hash(), time.Now())
 	return v.succeed(ctx, nil, true)

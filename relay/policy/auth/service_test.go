@@ -341,6 +341,41 @@ func testExternal(t *testing.T) {
 	}
 }
 
+// A password that was wrong a while ago may have been set outside since then; who
+// tries the same one again and again is no guesser, and asks outside but rarely.
+func TestExternalPasswordIsChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := config(t)
+		ask(t, &c)
+		d := open(t, c)
+		in := func(password string) int {
+			_, err := d.Plain(t.Context(), here, "eve@example.test", password)
+			return code(err)
+		}
+		program := c.External.Command[0]
+		script, err := os.ReadFile(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			if in("fresh") != 535 {
+				t.Fatal("a wrong password is taken")
+			}
+			time.Sleep(20 * time.Second)
+		}
+		if f, _ := d.guard.clients.get("192.0.2.1"); f.n != 1 {
+			t.Errorf("%d guesses of one password", f.n)
+		}
+		if err := os.WriteFile(program, bytes.ReplaceAll(script, []byte("= outside"), []byte("= fresh")), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if in("fresh") != 0 {
+			t.Error("the new password is refused")
+		}
+	})
+}
+
 func TestCatchAll(t *testing.T) {
 	c := config(t)
 	c.CatchAll = map[smtp.Domain]smtp.Address{"example.test": addr(t, user), "empty.test": addr(t, "x@foreign.test"), "second.test": addr(t, "gone@second.test")}
