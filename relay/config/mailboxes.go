@@ -104,6 +104,14 @@ func (r *reader) submission(s *section, c *Config) {
 	s.integer("messages_per_hour", &c.Ingress.Accounts.Messages, 1, 1e9)
 	s.integer("recipients_per_hour", &c.Ingress.Accounts.Recipients, 1, 1e9)
 	s.close()
+	if len(s.keys) == 0 || rule == string(intake.SenderAny) && c.Ingress.Accounts == (ingress.AccountLimits{}) {
+		return
+	}
+	for _, l := range c.Ingress.Listeners {
+		if l.Auth != ingress.AuthOff && !l.Submission {
+			s.warnf(s.at, `[submission] does not bind who logs in at %s, which is no submission listener; write auth = "off" or submission = true there`, l.Address)
+		}
+	}
 }
 
 // people takes a listener for mail programs, of which in has what was read.
