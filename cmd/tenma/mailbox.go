@@ -41,7 +41,14 @@ func openBoxes(ctx context.Context, cfg *config.Config) (s *mailbox.Store, end f
 	}
 	c := cfg.Mailbox
 	c.Log = quiet
+	like := c.Dir
+	if _, err := os.Stat(like); err != nil {
+		like = cfg.DataDir
+	}
 	s, err = mailbox.New(c, mailbox.Deps{Resolver: d})
+	if err != nil {
+		_ = giveBack(c.Dir, like) // err says more
+	}
 	switch {
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EWOULDBLOCK):
 		return nil, nil, fmt.Errorf("a relay is running and holds the mailboxes in %s: stop it for the while, or move the mail by IMAP (mbsync, imapsync)", c.Dir)
@@ -53,7 +60,10 @@ func openBoxes(ctx context.Context, cfg *config.Config) (s *mailbox.Store, end f
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	return s, func() error { stop(); return errors.Join(<-ended, s.Close()) }, nil
+	return s, func() error {
+		stop()
+		return errors.Join(<-ended, s.Close(), giveBack(c.Dir, like))
+	}, nil
 }
 
 // person reads the address of a mailbox.
@@ -219,7 +229,7 @@ func (x *mailboxImport) Run(ctx context.Context, c *console) (err error) {
 	}
 	var r transfer.Result
 	if x.Format == "maildir" {
-		r, err = transfer.ImportMaildir(ctx, box, os.DirFS(x.Path), o)
+		r, err = x.maildir(ctx, box, o)
 	} else {
 		r, err = x.mbox(ctx, box, o)
 	}
@@ -228,6 +238,17 @@ func (x *mailboxImport) Run(ctx context.Context, c *console) (err error) {
 		return fmt.Errorf("the mailbox is full: give it a larger quota with \"tenma user quota %s SIZE\" and do it again (%w)", a, err)
 	}
 	return err
+}
+
+// maildir does not leave the directory: it is its owner's, who may have put links
+// into it, and whoever brings the mail in may read what the owner may not.
+func (x *mailboxImport) maildir(ctx context.Context, box *mailbox.Mailbox, o transfer.Options) (transfer.Result, error) {
+	root, err := os.OpenRoot(x.Path)
+	if err != nil {
+		return transfer.Result{}, err
+	}
+	defer root.Close()
+	return transfer.ImportMaildir(ctx, box, root.FS(), o)
 }
 
 func (x *mailboxImport) mbox(ctx context.Context, box *mailbox.Mailbox, o transfer.Options) (transfer.Result, error) {

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -199,27 +198,36 @@ func maildirFlags(name string, keywords map[byte]string) (flags []string) {
 
 // ExportMaildir writes all folders into the directory dir, which is made. A
 // folder that was exported there before gets only the messages that it has not,
-// by UIDVALIDITY and UID.
+// by UIDVALIDITY and UID. Nothing is written outside of dir, whatever links its
+// owner may have put into it.
 func ExportMaildir(ctx context.Context, box *mailbox.Mailbox, dir string, progress func(folder string, r Result)) (r Result, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return r, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return r, err
+	}
+	defer root.Close()
 	for _, f := range box.Folders() {
 		if f.NoSelect {
 			continue
 		}
-		at := dir
+		at := "."
 		if f.Name != "INBOX" {
-			at = filepath.Join(dir, folderDir(f.Name))
+			at = folderDir(f.Name)
 		}
 		for _, sub := range []string{"cur", "new", "tmp"} {
-			if err := os.MkdirAll(filepath.Join(at, sub), 0o700); err != nil {
+			if err := root.MkdirAll(path.Join(at, sub), 0o700); err != nil {
 				return r, err
 			}
 		}
-		if at != dir { // says that the directory is a folder (Maildir++)
-			if err := os.WriteFile(filepath.Join(at, "maildirfolder"), nil, 0o600); err != nil {
+		if at != "." { // says that the directory is a folder (Maildir++)
+			if err := root.WriteFile(path.Join(at, "maildirfolder"), nil, 0o600); err != nil {
 				return r, err
 			}
 		}
-		e := &maildirExport{at: at, validity: f.UIDValidity, letters: map[string]byte{}}
+		e := &maildirExport{root: root, at: at, validity: f.UIDValidity, letters: map[string]byte{}}
 		if err := e.look(); err != nil {
 			return r, err
 		}
@@ -247,7 +255,8 @@ func ExportMaildir(ctx context.Context, box *mailbox.Mailbox, dir string, progre
 
 // maildirExport is one folder on its way out.
 type maildirExport struct {
-	at       string
+	root     *os.Root
+	at       string // in root
 	validity uint32
 	there    map[string]bool // names without flags
 	letters  map[string]byte // of keywords
@@ -258,7 +267,7 @@ type maildirExport struct {
 func (e *maildirExport) look() error {
 	e.there = map[string]bool{}
 	for _, sub := range []string{"cur", "new"} {
-		entries, err := os.ReadDir(filepath.Join(e.at, sub))
+		entries, err := fs.ReadDir(e.root.FS(), path.Join(e.at, sub))
 		if err != nil {
 			return err
 		}
@@ -267,7 +276,7 @@ func (e *maildirExport) look() error {
 			e.there[base] = true
 		}
 	}
-	for c, word := range readKeywords(os.DirFS(e.at), keywordFile) {
+	for c, word := range readKeywords(e.root.FS(), path.Join(e.at, keywordFile)) {
 		for len(e.words) <= int(c-'a') {
 			e.words = append(e.words, "")
 		}
@@ -291,18 +300,18 @@ func (e *maildirExport) write(v *mailbox.View, seq int, m *mailbox.Message) (don
 		return false, err
 	}
 	defer c.Close()
-	tmp := filepath.Join(e.at, "tmp", base)
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	tmp := path.Join(e.at, "tmp", base)
+	f, err := e.root.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return false, err
 	}
 	out := bufio.NewWriterSize(f, 64<<10)
 	lines := &bareLF{out: out}
 	_, err = c.WriteTo(lines)
-	if err = errors.Join(err, lines.finish(), f.Close(), os.Chtimes(tmp, m.Date, m.Date)); err != nil {
-		return false, errors.Join(err, os.Remove(tmp))
+	if err = errors.Join(err, lines.finish(), f.Close(), e.root.Chtimes(tmp, m.Date, m.Date)); err != nil {
+		return false, errors.Join(err, e.root.Remove(tmp))
 	}
-	return true, os.Rename(tmp, filepath.Join(e.at, "cur", base+":2,"+e.flags(v, m.Flags)))
+	return true, e.root.Rename(tmp, path.Join(e.at, "cur", base+":2,"+e.flags(v, m.Flags)))
 }
 
 // flags writes the letters of a message, in the order of ASCII.
@@ -343,7 +352,7 @@ func (e *maildirExport) finish() error {
 			fmt.Fprintf(&b, "%d %s\n", i, word)
 		}
 	}
-	return os.WriteFile(filepath.Join(e.at, keywordFile), []byte(b.String()), 0o600)
+	return e.root.WriteFile(path.Join(e.at, keywordFile), []byte(b.String()), 0o600)
 }
 
 // bareLF writes LF for CRLF, as files here have it.

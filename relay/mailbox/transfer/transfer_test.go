@@ -154,6 +154,34 @@ func TestMaildirThereAndBack(t *testing.T) {
 	}
 }
 
+// Nothing is written through links that lead out of the directory.
+func TestExportStaysInside(t *testing.T) {
+	from := boxes(t)("from@b.test")
+	fill(t, from)
+	for _, name := range []string{"cur", "tmp", keywordFile} {
+		dir, outside := filepath.Join(t.TempDir(), "Maildir"), filepath.Join(t.TempDir(), "outside")
+		err := os.Mkdir(dir, 0o700)
+		if name == keywordFile {
+			err = errors.Join(err, os.WriteFile(outside, []byte("precious"), 0o600))
+		} else {
+			err = errors.Join(err, os.Mkdir(outside, 0o700))
+		}
+		if err := errors.Join(err, os.Symlink(outside, filepath.Join(dir, name))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ExportMaildir(t.Context(), from, dir, nil); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if name == keywordFile {
+			if text, err := os.ReadFile(outside); string(text) != "precious" {
+				t.Errorf("%q, %v", text, err)
+			}
+		} else if there, err := os.ReadDir(outside); len(there) > 0 || err != nil {
+			t.Errorf("%s: %v, %v", name, there, err)
+		}
+	}
+}
+
 // A Maildir of another program.
 func TestForeignMaildir(t *testing.T) {
 	m := boxes(t)("to@b.test")
