@@ -36,6 +36,12 @@ const (
 	// (RFC 5321 section 4.5.3.2.3); a sixteenth of that leaves room for many.
 	Timeout = 20 * time.Second
 
+	// A domain whose host kept a question waiting for longer than patience, in
+	// vain, is left alone for coolDown: else every RCPT waits as long for the same
+	// news, and takes the place of those about other domains.
+	patience = time.Second
+	coolDown = 10 * time.Second
+
 	workers  = 16
 	remember = 20_000 // addresses; some 200 octets each
 )
@@ -66,7 +72,8 @@ type Asker struct {
 	slots    chan struct{}
 
 	mu    sync.Mutex
-	known map[smtp.Address]answer // guarded by mu
+	known map[smtp.Address]answer   // guarded by mu
+	mute  map[smtp.Domain]time.Time // guarded by mu: when the host may be asked again
 }
 
 type answer struct {
@@ -84,7 +91,7 @@ func New(hostname string, deps Deps) *Asker {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Asker{hostname: hostname, deps: deps, slots: make(chan struct{}, workers), known: map[smtp.Address]answer{}}
+	return &Asker{hostname: hostname, deps: deps, slots: make(chan struct{}, workers), known: map[smtp.Address]answer{}, mute: map[smtp.Domain]time.Time{}}
 }
 
 // Ask gives nil if mail for a is taken at t. Its error is or wraps an
@@ -94,10 +101,15 @@ func (k *Asker) Ask(ctx context.Context, t Target, a smtp.Address) error {
 	now := time.Now()
 	k.mu.Lock()
 	old, there := k.known[a]
+	mute := now.Before(k.mute[a.Domain]) // the domains are those of the configuration
 	k.mu.Unlock()
 	good := there && old.reply.Code/100 == 2
 	if age := now.Sub(old.at); there && (good && age < GoodFor || !good && age < BadFor) {
 		return verdict(old.reply)
+	}
+	stale := good && now.Sub(old.at) < StaleFor
+	if mute {
+		return silent(stale)
 	}
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
@@ -105,16 +117,19 @@ func (k *Asker) Ask(ctx context.Context, t Target, a smtp.Address) error {
 	case k.slots <- struct{}{}:
 		defer func() { <-k.slots }()
 	case <-ctx.Done():
-		return unreachable()
+		return silent(stale)
 	}
+	asked := time.Now()
 	reply, err := k.ask(ctx, t, a)
 	switch {
 	case err != nil:
 		k.deps.Log.Warn("the host of a domain's mailboxes could not be asked for an address", "domain", string(a.Domain), "error", err)
-		if good && now.Sub(old.at) < StaleFor {
-			return nil
+		if end := time.Now(); end.Sub(asked) > patience {
+			k.mu.Lock()
+			k.mute[a.Domain] = end.Add(coolDown)
+			k.mu.Unlock()
 		}
-		return unreachable()
+		return silent(stale)
 	case reply.Code/100 != 4: // what may be otherwise soon is not remembered
 		k.note(a, answer{time.Now(), reply})
 	}
@@ -124,7 +139,12 @@ func (k *Asker) Ask(ctx context.Context, t Target, a smtp.Address) error {
 // ErrSilent is wrapped by the error of Ask when the host could not be asked.
 var ErrSilent = errors.New("callout: no answer")
 
-func unreachable() error {
+// silent is the verdict without an answer. stale says that the address was there
+// lately.
+func silent(stale bool) error {
+	if stale {
+		return nil
+	}
 	return fmt.Errorf("%w: %w", ErrSilent, smtp.Errorf(451, smtp.Status{4, 4, 1}, "The mailbox's own server does not answer, try again later"))
 }
 

@@ -107,6 +107,19 @@ func TestAsk(t *testing.T) {
 		if took := time.Since(start); took > Timeout+time.Second {
 			t.Errorf("a mute host held the sender up for %v", took)
 		}
+		start = time.Now() // and for a while nobody waits for it again
+		expect("ann", "451 4.4.1", 0)
+		expect("new", "451 4.4.1", 0)
+		if took := time.Since(start); took > 0 {
+			t.Errorf("a host known to be mute held the sender up for %v", took)
+		}
+		time.Sleep(coolDown)
+		s.mute = false
+		expect("ann", "", 1)
+		time.Sleep(GoodFor)
+		s.mute = true
+		expect("ann", "", 1)
+		expect("ann", "", 0)
 	})
 }
 
