@@ -63,6 +63,24 @@ func TestVerifyByCommand(t *testing.T) {
 	}
 }
 
+// Whoever is asked may take several spellings for the same name; here there is one.
+func TestNamesHaveOneSpelling(t *testing.T) {
+	c, _ := checker(t, "exit 0")
+	s := source(t, c)
+	for local, want := range map[string]bool{
+		"ann": true, "o'brien+x=1": true, "jürgen": true, "名": true, "*": true,
+		" ann": false, "ann ": false, "ann\u00a0x": false, "ann\u00ad": false, "a\u200bnn": false, "ann\ufe0f": false, "ａnn": false, "Ann": false, "ﬁn": false, "ju\u0308rgen": false,
+	} {
+		a := smtp.Address{Local: local, Domain: "example.test"}
+		if there, err := s.Exists(a); there != want || err != nil {
+			t.Errorf("%q: %v, %v", local, there, err)
+		}
+		if err := s.Verify(t.Context(), a, "x"); (err == nil) != want || err != nil && !errors.Is(err, ErrRefused) {
+			t.Errorf("%q: %v", local, err)
+		}
+	}
+}
+
 // A password stands nowhere that others could read, and the relay's own
 // environment is not handed on.
 func TestCommandSecrets(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 
 	"tenma/relay/wire/smtp"
 )
@@ -89,7 +91,7 @@ func (s *Source) Covers(d smtp.Domain, local bool) bool {
 func (s *Source) Verify(ctx context.Context, a smtp.Address, password string) error {
 	// An LDAP server takes a bind without a password as an anonymous one and
 	// answers "success" (RFC 4513 section 5.1.2): it must never be asked.
-	if password == "" || !askable(a.Local) || !askable(password) {
+	if password == "" || !nameable(a.Local) || !askable(password) {
 		return ErrRefused
 	}
 	err := s.question(ctx, func(ctx context.Context) error { return s.ask.verify(ctx, a, password) })
@@ -103,7 +105,7 @@ func (s *Source) Verify(ctx context.Context, a smtp.Address, password string) er
 // canonical spelling. An error says that it could not be told now; in an outage
 // an address that was seen within the hour is still taken to be there.
 func (s *Source) Exists(a smtp.Address) (bool, error) {
-	if !askable(a.Local) {
+	if !nameable(a.Local) {
 		return false, nil
 	}
 	s.mu.Lock()
@@ -197,6 +199,19 @@ func (s *Source) learn(a smtp.Address, exists bool) {
 		delete(s.known, oldest)
 	}
 	s.known[a] = fact{exists: exists, at: time.Now()}
+}
+
+// nameable reports a local part that is its own only spelling. Directories compare
+// names after folding their case, by compatibility form, and without spaces at
+// the ends and what nobody sees (RFC 4518 section 2): " ann" and "ann" would both
+// be there, with one password and a mailbox and limits each.
+func nameable(local string) bool {
+	if !askable(local) || strings.ContainsFunc(local, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Variation_Selector) || r == '\u034f' || r == '\ufffc'
+	}) {
+		return false
+	}
+	return norm.NFKC.String(cases.Fold().String(local)) == local
 }
 
 // askable reports text that no line, filter or name is broken by. What it
