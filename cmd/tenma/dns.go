@@ -56,7 +56,7 @@ func (x *dnsRecords) Run(c *console) error {
 		return err
 	}
 	answer := dnsAnswer{Domain: string(d), Records: setup.Records(mailHere(cfg, d), d, k), Advice: setup.Advice(cfg.Setup)}
-	if !slices.Contains(cfg.Setup.Domains, d) {
+	if !slices.Contains(cfg.Setup.Domains, d) && d != cfg.Mailbox.SRSDomain {
 		answer.Advice = slices.Insert(answer.Advice, 0, fmt.Sprintf("No [[domain]] is %s: with these records its mail would come here and be refused. Add the table first.", d))
 	}
 	if len(k.DKIM) == 0 {
