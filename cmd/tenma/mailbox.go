@@ -72,7 +72,7 @@ func person(text string) (smtp.Address, error) {
 	if err != nil || a.Domain == "" || a.Domain.IsLiteral() {
 		return a, cli.Misuse("%q is not an address; a mailbox is named by one, such as ann@example.org", cli.Clean(text))
 	}
-	return a, nil
+	return auth.Canonical(a), nil
 }
 
 type mailboxList struct {

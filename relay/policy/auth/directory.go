@@ -199,6 +199,10 @@ func canon(a smtp.Address) smtp.Address {
 	return a
 }
 
+// Canonical is the spelling of an address under which it is an account here, and
+// its mailbox is found.
+func Canonical(a smtp.Address) smtp.Address { return canon(a) }
+
 // canonical is canon as text: the name of an account.
 func canonical(a smtp.Address) string { return canon(a).String() }
 
@@ -269,8 +273,8 @@ const (
 	maxTargets = 1000
 )
 
-// Resolve gives where mail for a goes in the end: mailboxes of ours without
-// any "+tag", and foreign addresses that an alias names. Nothing is given for
+// Resolve gives where mail for a goes in the end: mailboxes of ours, by the names
+// that logins give, without any "+tag", and foreign addresses that an alias names. Nothing is given for
 // an unknown mailbox of ours. Mail for a postmaster without alias or account
 // goes to the catch-all of the domain, else to its first account, or to a mailbox
 // of that very name; mail for abuse, to the postmaster.
@@ -365,14 +369,15 @@ func (p *places) outside(key smtp.Address) (bool, error) {
 	return p.external.Exists(key)
 }
 
-// mailbox adds an account, once.
+// mailbox adds an account, once, by the name under which it logs in.
 func (r *resolver) mailbox(a smtp.Address) {
+	key := canon(a)
 	for _, f := range r.found {
-		if canon(f) == canon(a) {
+		if canon(f) == key {
 			return
 		}
 	}
-	r.found = append(r.found, a)
+	r.found = append(r.found, key)
 }
 
 // postmaster finds who reads the mail of a postmaster that is no account and

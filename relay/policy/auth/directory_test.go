@@ -182,6 +182,27 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// Mail goes where its owner finds it, however the account was written when it was
+// made: logins and mail come to one name.
+func TestOneNameForLoginsAndMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := open(t, config(t))
+		for _, made := range []string{"Ann@example.test", "ÜBUNG@example.test", "Ju\u0308rgen@second.test"} {
+			add(t, d, made)
+			a := addr(t, made)
+			name, err := d.Plain(t.Context(), here, made, "password of "+made)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, to := range []smtp.Address{a, Canonical(a), {Local: a.Local + "+tag", Domain: a.Domain}} {
+				if got := d.Resolve(to); len(got) != 1 || got[0].String() != name {
+					t.Errorf("mail for %s goes to %v, its owner is %s", to, got, name)
+				}
+			}
+		}
+	})
+}
+
 // An alias tree without end stays within its bounds.
 func TestResolveIsBounded(t *testing.T) {
 	c := config(t)

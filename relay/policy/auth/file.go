@@ -76,7 +76,7 @@ type fileAppPassword struct {
 // account is a fileAccount, understood.
 type account struct {
 	address  smtp.Address
-	self     []smtp.Address // address alone, for Resolve
+	self     []smtp.Address // canon of address alone, for Resolve
 	name     string         // canonical text of address
 	text     string         // of the hash; changes with the password; "": the external source knows it
 	hash     hash
@@ -174,7 +174,7 @@ func (fa *fileAccount) understand() (*account, error) {
 	if err != nil || a.Domain == "" {
 		return nil, errors.New("not an address")
 	}
-	acc := &account{address: a, self: []smtp.Address{a}, name: canonical(a), text: fa.Password, off: fa.Off}
+	acc := &account{address: a, self: []smtp.Address{canon(a)}, name: canonical(a), text: fa.Password, off: fa.Off}
 	if fa.Password != "" || fa.Scram != "" {
 		if acc.hash, err = parseHash(fa.Password); err != nil {
 			return nil, err
