@@ -48,7 +48,8 @@ type World struct {
 
 	t         TB
 	disk      *vfs.MemFS // the spool's
-	random    *rand.Rand
+	random    *rand.Rand // the world's; each relay has one of its own, which it uses while it is crashed
+	started   uint64     // relays so far
 	ctx       context.Context
 	cancel    context.CancelFunc
 	receivers map[string]*internet.Receiver
@@ -193,9 +194,10 @@ func (w *World) Start(path string) {
 	w.boxes = c.Mailbox.Dir
 	w.host = newHost(w.Net, w.DNS)
 	w.logFile = w.disk.PathJoin(c.MailLog.Dir, "mail.jsonl")
+	w.started++
 	r, err := relay.New(relay.Options{
 		Config: c, Version: "test", FS: w.disk, Listen: w.host.Listen, Dialer: w.host, DialDNS: w.host.DialDNS,
-		Random: seeded{w.random}, Seed: 1, Bubble: true, Roots: w.authority().pool,
+		Random: seeded{rand.New(rand.NewPCG(2, w.started))}, Seed: 1, Bubble: true, Roots: w.authority().pool,
 		Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OpenSpool: func(c config.Spool, flush func() error, m *metrics.Spool, log *slog.Logger) (relay.Engine, error) {
 			return pebblespool.Open(pebblespool.Options{
