@@ -29,9 +29,9 @@ type outbox struct {
 
 // outboxMemory is how long the key of a message is remembered. The delivery that
 // caused it is repeated, after a crash or because another mailbox of the same
-// message is full, until that message expires: five days by default, with room
-// for who sets more.
-const outboxMemory = 15 * 24 * time.Hour
+// message is full, until that message expires: three days by default, with room
+// for who sets more. The mail store remembers a delivery as long.
+const outboxMemory = 30 * 24 * time.Hour
 
 // Send stores a message, e.Prefix and body. nil means that it is on stable
 // storage, now or since an earlier Send with the same key. It completes e:
