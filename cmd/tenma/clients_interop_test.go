@@ -33,6 +33,8 @@ protocol = "smtp"
 address = %q
 tls = "starttls"
 auth = "required"
+[submission]
+sender = "domain" # the messages are by a colleague of ann's
 [[domain]]
 name = "src.test"
 [[route]]
