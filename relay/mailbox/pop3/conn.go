@@ -141,6 +141,10 @@ func (c *conn) write(p []byte) error {
 	return nil
 }
 
+// reply is write for who goes on whatever becomes of it: fill tells that sending
+// failed.
+func (c *conn) reply(p []byte) { _ = c.write(p) }
+
 // enlarge makes write collect in a large buffer, until the client is waited for.
 func (c *conn) enlarge() {
 	if c.big == nil {
@@ -159,8 +163,12 @@ func (c *conn) giveBack() {
 	}
 }
 
-// flush sends what was collected.
+// flush sends what was collected. After an error there is no second try: some of
+// it is sent.
 func (c *conn) flush() error {
+	if c.broken != nil {
+		return c.broken
+	}
 	for sent := 0; sent < len(c.out); {
 		piece := c.out[sent:min(sent+pieceSize, len(c.out))]
 		err := c.sock.SetWriteDeadline(time.Now().Add(pieceTime))

@@ -184,13 +184,14 @@ var (
 
 // ok says a positive reply.
 func (s *session) ok(format string, args ...any) {
-	s.c.out = fmt.Appendf(append(s.c.out, "+OK "...), format, args...)
-	s.c.out = append(s.c.out, "\r\n"...)
+	var b [128]byte
+	s.c.reply(append(fmt.Appendf(append(b[:0], "+OK "...), format, args...), "\r\n"...))
 }
 
 // err says a negative one.
 func (s *session) err(e error) {
-	s.c.out = fmt.Appendf(s.c.out, "-ERR %s\r\n", e)
+	var b [128]byte
+	s.c.reply(fmt.Appendf(b[:0], "-ERR %s\r\n", e))
 }
 
 // more says one line of a multi-line reply; none begins with a dot.
