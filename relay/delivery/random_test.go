@@ -276,9 +276,8 @@ func wildRun(t *testing.T, cfg delivery.Config, dice []byte, messages, recipient
 func TestLaneConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := fakenet.New()
-		var mu sync.Mutex
-		open, most := 0, 0
-		sockets := func() int { mu.Lock(); defer mu.Unlock(); return open }
+		var mu sync.Mutex // guards sent
+		sockets := &counted{network: network}
 		var servers sync.WaitGroup
 		defer servers.Wait()
 		for _, host := range []string{"192.0.2.1:25", "192.0.2.2:25"} {
@@ -293,21 +292,12 @@ func TestLaneConnections(t *testing.T) {
 					if err != nil {
 						return
 					}
-					servers.Go(func() {
-						mu.Lock()
-						open++
-						most = max(most, open)
-						mu.Unlock()
-						sink(slow{nc}, "")
-						mu.Lock()
-						open--
-						mu.Unlock()
-					})
+					servers.Go(func() { sink(slow{nc}, "") })
 				}
 			})
 		}
 		m := metrics.New(prometheus.NewRegistry()).Delivery
-		c := delivery.New(delivery.Config{Hostname: "relay.test", LaneConnections: 2}, delivery.Deps{Resolver: zone{}, Dialer: network, Metrics: m})
+		c := delivery.New(delivery.Config{Hostname: "relay.test", LaneConnections: 2}, delivery.Deps{Resolver: zone{}, Dialer: sockets, Metrics: m})
 		ctx, stop := context.WithCancel(t.Context())
 		running := make(chan error, 1)
 		go func() { running <- c.Run(ctx) }()
@@ -330,15 +320,16 @@ func TestLaneConnections(t *testing.T) {
 		}
 		callers.Wait()
 		synctest.Wait()
+		open, most := sockets.count()
 		if sent != 20 || most != 2 {
 			t.Errorf("%d of 20 sent, %d sockets at most, want 2", sent, most)
 		}
-		if sockets() == 0 {
+		if open == 0 {
 			t.Error("no connection rests")
 		}
 		time.Sleep(time.Minute + time.Second) // the bubble's: the janitor's turn
 		synctest.Wait()
-		if n := sockets(); n != 0 {
+		if n, _ := sockets.count(); n != 0 {
 			t.Errorf("%d connections outlived their idle time", n)
 		}
 		deliver("192.0.2.1")
@@ -356,6 +347,47 @@ func TestLaneConnections(t *testing.T) {
 			t.Errorf("%d sent, want 22; %d connections rest though nobody minds them", sent, c.Sockets())
 		}
 	})
+}
+
+// counted is a network that counts the sockets on our side: the other side learns
+// of a close when its goroutine next runs, and may see a third before that.
+type counted struct {
+	network    *fakenet.Net
+	mu         sync.Mutex
+	open, most int
+}
+
+func (c *counted) Dial(ctx context.Context, local netip.Addr, to netip.AddrPort) (net.Conn, error) {
+	nc, err := c.network.Dial(ctx, local, to)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open++
+	c.most = max(c.most, c.open)
+	return &countedConn{Conn: nc, of: c}, nil
+}
+
+func (c *counted) count() (open, most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open, c.most
+}
+
+type countedConn struct {
+	net.Conn
+	of   *counted
+	once sync.Once
+}
+
+func (c *countedConn) Close() error {
+	c.once.Do(func() {
+		c.of.mu.Lock()
+		defer c.of.mu.Unlock()
+		c.of.open--
+	})
+	return c.Conn.Close()
 }
 
 // slow lets each write take a second, so that calls overlap.
