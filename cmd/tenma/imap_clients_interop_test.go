@@ -111,9 +111,11 @@ push "<tag-pattern>~s \"letter [123]$\"<enter><tag-prefix><save-message>=Kept<en
 `, annsPassword, url, b.cert)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// script gives it a terminal, and passes on how it ended.
-	cmd := exec.Command("script", "-qec", "timeout 60 mutt -n -F "+rc, "/dev/null")
-	cmd.Env = append(os.Environ(), "HOME="+dir, "TERM=vt100")
+	// script gives it a terminal, and passes on how it ended. A timeout in a process
+	// group of its own would leave mutt in the terminal's background, stopped for ever,
+	// wherever the shell does not happen to replace itself by its last command.
+	cmd := exec.Command("script", "-qec", "exec timeout --foreground -k 5 60 mutt -n -F "+rc, "/dev/null")
+	cmd.Env = append(os.Environ(), "HOME="+dir, "TERM=vt100", "SHELL=/bin/sh")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("mutt: %v\n%.3000q\n%s", err, out, b.out)
 	}
