@@ -29,6 +29,8 @@ var lines = [][]string{
 	{"relay"},
 	{"bench/internet/..."}, // stands below relaytest, which uses it
 	{"relay/relaytest/..."},
+	{"bench/load"},
+	{"bench/source", "bench/sink/...", "bench/peer"},
 	{"bench/..."},
 	{"cmd/..."},
 }
