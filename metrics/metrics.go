@@ -7,6 +7,7 @@ import (
 
 // Set is every collector of one relay.
 type Set struct {
+	Auth     *Auth
 	Ingress  *Ingress
 	Intake   *Intake
 	Queue    *Queue
@@ -25,6 +26,7 @@ type Set struct {
 func New(r prometheus.Registerer) *Set {
 	f := promauto.With(r)
 	return &Set{
+		Auth:     newAuth(f),
 		Ingress:  newIngress(f),
 		Intake:   newIntake(f),
 		Queue:    newQueue(f),

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -18,6 +20,18 @@ type Queue struct {
 	Running     prometheus.Gauge       // attempts under way
 	Lanes       prometheus.Gauge       // lanes in memory
 	Paused      prometheus.Gauge       // shards that hold deliveries because the spool is sick
+	// Sent is the time from acceptance to the next hop's word that it has the
+	// message, for each recipient, by "class": urgent, normal, bulk, in this order.
+	Sent [3]prometheus.Observer
+}
+
+// Decided counts the fate of a recipient, in the words of Recipients. class is an
+// index into Sent, and age the time since the message was accepted.
+func (q *Queue) Decided(fate string, class uint8, age time.Duration) {
+	q.Recipients.WithLabelValues(fate).Inc()
+	if fate == "sent" {
+		q.Sent[class].Observe(age.Seconds())
+	}
 }
 
 func newQueue(f promauto.Factory) *Queue {
@@ -27,7 +41,15 @@ func newQueue(f promauto.Factory) *Queue {
 	gauge := func(name, help string) prometheus.Gauge {
 		return f.NewGauge(prometheus.GaugeOpts{Name: "tenma_queue_" + name, Help: help})
 	}
+	sent := f.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "tenma_queue_sent_seconds",
+		Help: "Time from a message's acceptance to its delivery, for each recipient, by priority class: urgent, normal, bulk.",
+		// A millisecond is a good day, a minute a greylister, hours a receiver
+		// that was down.
+		Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600},
+	}, []string{"class"})
 	return &Queue{
+		Sent: [3]prometheus.Observer{sent.WithLabelValues("urgent"), sent.WithLabelValues("normal"), sent.WithLabelValues("bulk")},
 		Recipients: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tenma_queue_recipients_total", Help: "Outcomes, one per recipient, by fate: sent, deferred, failed, expired, deleted.",
 		}, []string{"fate"}),

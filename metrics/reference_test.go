@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -37,6 +38,8 @@ func all(t *testing.T) []metric {
 	t.Helper()
 	var r record
 	New(&r)
+	value := func() float64 { return 0 }
+	Show(&r, time.Now, Views{Oldest: time.Now, SpoolDisk: value, Reserve: value, NotAfter: time.Now})
 	if len(r) == 0 {
 		t.Fatal("New registers nothing")
 	}
@@ -65,6 +68,8 @@ func all(t *testing.T) []metric {
 			one.kind = "gauge"
 		case prometheus.Counter:
 			one.kind = "counter"
+		case prometheus.GaugeFunc: // last, since all the others have its methods
+			one.kind = "gauge"
 		}
 		out = append(out, one)
 	}
@@ -75,7 +80,7 @@ func all(t *testing.T) []metric {
 // Names follow Prometheus's rules, every collector says what it counts, and no
 // label can grow with the mail.
 func TestNames(t *testing.T) {
-	labels := []string{"action", "command", "direction", "fate", "from", "kind", "listener", "mechanism", "network", "reason", "result", "status", "type"}
+	labels := []string{"action", "class", "command", "direction", "fate", "from", "kind", "listener", "mechanism", "network", "protocol", "reason", "result", "status", "type"}
 	units := regexp.MustCompile(`_(ms|millis\w*|micro\w*|minutes|hours|days|kb|kib|mb|mib|percent)(_|$)`) // not base units
 	for _, m := range all(t) {
 		switch {

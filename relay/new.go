@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
@@ -127,11 +128,11 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	}
 	r.router = route.New(c.Route, r.dns)
 	people := c.Auth
-	people.Log = o.Log
+	people.Log, people.Metrics = o.Log, m.Auth
 	if r.people, err = auth.Open(people); err != nil {
 		return fmt.Errorf("accounts: %w", err)
 	}
-	if r.signer, err = dkim.New(c.DKIM); err != nil {
+	if r.signer, err = dkim.New(c.DKIM, dkim.Deps{Log: o.Log}); err != nil {
 		return fmt.Errorf("dkim: %w", err)
 	}
 	return nil
@@ -163,6 +164,7 @@ func (r *Relay) newStores(o Options, m *metrics.Set) (err error) {
 		return errors.Join(err, r.maillog.Close(), r.spool.Close())
 	}
 	r.announceMaildirs(c)
+	metrics.Show(o.Registry, time.Now, views(r.spool, c.Spool))
 	return nil
 }
 
@@ -219,6 +221,7 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 			return fmt.Errorf("certificate: %w", err)
 		}
 		o.TLS = pair.Server()
+		metrics.Show(o.Registry, time.Now, metrics.Views{NotAfter: pair.NotAfter})
 	}
 	ask := callout.Deps{Lookup: resolver{r.dns}.LookupAddrs, Roots: o.Roots, Log: o.Log}
 	if o.Dialer != nil {

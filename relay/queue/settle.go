@@ -205,7 +205,7 @@ func (s *shard) wanted(l *ledger) (due time.Time, park bool) {
 
 // record tells the log and the counters.
 func (s *shard) record(l *ledger, v *fate.Verdict) {
-	s.q.metrics.Recipients.WithLabelValues(v.State.Fate.String()).Inc()
+	s.q.metrics.Decided(v.State.Fate.String(), fate.Class(l.env.Priority), s.now.Sub(l.env.Received))
 	if s.q.deps.Record == nil {
 		return
 	}

@@ -88,6 +88,13 @@ func (c *Pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
+// NotAfter is until when the certificate in force is valid. It looks at the
+// files as a handshake does, so that a renewal shows without one.
+func (c *Pair) NotAfter() time.Time {
+	pair, _ := c.get(nil) // has no error
+	return pair.Leaf.NotAfter
+}
+
 // reread takes changed files, with mu held.
 func (c *Pair) reread() {
 	stamp := c.files()

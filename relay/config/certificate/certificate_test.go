@@ -129,3 +129,13 @@ func move(t *testing.T, from, to, name string) {
 		t.Fatal(err)
 	}
 }
+
+func TestNotAfter(t *testing.T) {
+	c, err := Open(selfSigned(t.TempDir()), "mx.sender.test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.NotAfter(), shown(t, c).Leaf.NotAfter; !got.Equal(want) || time.Until(got) < selfLife-time.Hour {
+		t.Errorf("valid until %v, the certificate says %v", got, want)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 
+	"tenma/metrics"
 	"tenma/relay/policy/auth/external"
 	"tenma/relay/wire/smtp"
 )
@@ -28,9 +29,10 @@ type Config struct {
 	// here; nil: there are only the accounts of the file.
 	External *External
 
-	Cost   Cost         // of new passwords
-	Log    *slog.Logger // nil: slog.Default
-	Random io.Reader    // for salts and secrets; nil: crypto/rand
+	Cost    Cost          // of new passwords
+	Log     *slog.Logger  // nil: slog.Default
+	Metrics *metrics.Auth // nil: not counted
+	Random  io.Reader     // for salts and secrets; nil: crypto/rand
 }
 
 // External tells where accounts are known besides the accounts file: [auth].

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"tenma/metrics"
 	"tenma/relay/policy/auth/external"
 	"tenma/relay/policy/auth/lastlogin"
 	"tenma/relay/wire/smtp"
@@ -24,10 +25,11 @@ import (
 // Directory knows the accounts, and the people and places that are ours. All
 // methods may be called from any goroutine.
 type Directory struct {
-	path   string
-	cost   Cost
-	log    *slog.Logger
-	random io.Reader
+	path    string
+	cost    Cost
+	log     *slog.Logger
+	metrics *metrics.Auth
+	random  io.Reader
 
 	places   atomic.Pointer[places]
 	accounts atomic.Pointer[snapshot]
@@ -52,7 +54,10 @@ type places struct {
 // Open reads the accounts file and gives a Directory. It starts no goroutine.
 // A file that cannot be read or understood is an error.
 func Open(c Config) (*Directory, error) {
-	d := &Directory{path: c.Path, cost: c.Cost.withDefaults(), log: c.Log, random: c.Random}
+	d := &Directory{path: c.Path, cost: c.Cost.withDefaults(), log: c.Log, metrics: c.Metrics, random: c.Random}
+	if d.metrics == nil {
+		d.metrics = metrics.NewAuth(nil)
+	}
 	if d.log == nil {
 		d.log = slog.Default()
 	}

@@ -184,8 +184,10 @@ func (v *visit) fail(ctx context.Context, why reason, hint string, guess bool) e
 	if hint != "" {
 		attrs = append(attrs, slog.String("hint", hint))
 	}
+	v.d.metrics.Failures.WithLabelValues(v.protocol, string(why)).Inc()
 	if guess {
 		if hold := v.d.guard.failed(v.client, v.name, time.Now()); hold > 0 {
+			v.d.metrics.Holds.Inc()
 			attrs = append(attrs, slog.Duration("held_off", hold))
 		}
 	}

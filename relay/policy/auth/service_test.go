@@ -13,6 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tenma/metrics"
 	"tenma/relay/wire/sasl"
 	"tenma/relay/wire/smtp"
 )
@@ -34,6 +37,26 @@ func (j *journal) lines() []string {
 	return slices.Collect(strings.Lines(j.String()))
 }
 
+// counts gives what was counted, by protocol and reason.
+func counts(t *testing.T, r prometheus.Gatherer) map[string]float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			var name []string
+			for _, l := range m.GetLabel() {
+				name = append(name, l.GetValue())
+			}
+			all[strings.Join(name, " ")] = m.GetCounter().GetValue()
+		}
+	}
+	return all
+}
+
 // Each failed login is one line that says what is wrong with the client, while all
 // of them look alike to it.
 func TestReasons(t *testing.T) {
@@ -41,6 +64,8 @@ func TestReasons(t *testing.T) {
 		var log journal
 		c := config(t)
 		c.Log = log.logger()
+		counted := prometheus.NewRegistry()
+		c.Metrics = metrics.NewAuth(counted)
 		d := open(t, c)
 		add(t, d, user, "carol@elsewhere.test")
 		if err := d.AddExternal(addr(t, "eve@example.test")); err != nil {
@@ -105,6 +130,10 @@ func TestReasons(t *testing.T) {
 		_, _ = s.Plain(way, here, "anne@example.test", right)
 		if got := log.lines(); len(got) != 1 || got[0] != "level=WARN msg=\"login failed\" protocol=pop3 client=192.0.2.1 user=anne@example.test reason=\"unknown user\" listener=192.0.2.9:995 mechanism=PLAIN\n" {
 			t.Errorf("%q", got)
+		}
+		// Each is counted by the words of its line.
+		if got := counts(t, counted)["pop3 name without a domain"]; got != 2 {
+			t.Errorf("%v logins were counted as without a domain", got)
 		}
 		long := strings.Repeat("é", 1<<20)
 		_, _ = s.Plain(t.Context(), nil, long, "x")
