@@ -1,6 +1,10 @@
 package dkim
 
-import "tenma/relay/wire/smtp"
+import (
+	"log/slog"
+
+	"tenma/relay/wire/smtp"
+)
 
 // Config is what a Signer is told.
 type Config struct {
@@ -9,6 +13,11 @@ type Config struct {
 	// subdomains included; nil: every domain that has a key, for every sender
 	// that may relay.
 	Granted map[string][]smtp.Domain
+}
+
+// Deps is what a Signer uses besides.
+type Deps struct {
+	Log *slog.Logger // nil: slog.Default()
 }
 
 // Key is one [[dkim]]; several of one domain sign together.

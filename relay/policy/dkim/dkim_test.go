@@ -64,7 +64,7 @@ func newRig(t testing.TB) *rig {
 	if _, err := Generate(Ed25519, 0, r.config.Keys[1].Path); err != nil {
 		t.Fatal(err)
 	}
-	if r.Signer, err = New(r.config); err != nil {
+	if r.Signer, err = New(r.config, Deps{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, i := range r.Keys() {
@@ -333,7 +333,7 @@ func TestWants(t *testing.T) {
 			t.Errorf("%q: %v", from, got)
 		}
 	}
-	none, err := New(Config{})
+	none, err := New(Config{}, Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,7 +368,7 @@ func TestUnusableKey(t *testing.T) {
 		"encrypted":   write("encrypted", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"),
 	} {
 		bad := Config{Keys: append(good.Keys[:1:1], Key{Domain: "example.test", Selector: "bad", Path: path}, Key{Domain: "other.test", Selector: "e1", Path: good.Keys[1].Path})}
-		s, err := New(bad)
+		s, err := New(bad, Deps{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -395,7 +395,7 @@ func TestContradictions(t *testing.T) {
 		{{Domain: "a.test", Selector: "x y"}},
 		{{Domain: "a.test", Selector: "s"}, {Domain: "A.test", Selector: "S"}},
 	} {
-		if _, err := New(Config{Keys: keys}); err == nil {
+		if _, err := New(Config{Keys: keys}, Deps{}); err == nil {
 			t.Errorf("%v was taken", keys)
 		}
 	}
@@ -529,7 +529,7 @@ func BenchmarkSign(b *testing.B) {
 		name string
 		keys []Key
 	}{{"rsa", r.config.Keys[:1]}, {"ed25519", r.config.Keys[1:]}, {"both", r.config.Keys}} {
-		s, err := New(Config{Keys: c.keys})
+		s, err := New(Config{Keys: c.keys}, Deps{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,8 @@ const maxHeader = 1 << 20
 type Signer struct {
 	keys    atomic.Pointer[keySet]
 	scratch sync.Pool // of *[]byte
+	log     *slog.Logger
+	library func() (library, error) // opens it when called first
 }
 
 // keySet is one configuration, loaded; it never changes.
@@ -43,12 +46,18 @@ type loaded struct {
 // New loads the keys. Its errors are contradictions of the configuration
 // itself: a domain or selector that is none, two keys of one name. A key file
 // that cannot be used is no error here; see Keys.
-func New(c Config) (*Signer, error) {
-	set, err := load(c)
+func New(c Config, d Deps) (*Signer, error) { return build(c, d, host) }
+
+func build(c Config, d Deps, open func() (library, error)) (*Signer, error) {
+	s := &Signer{log: d.Log, library: sync.OnceValues(open)}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	set, err := s.load(c)
 	if err != nil {
 		return nil, err
 	}
-	s := &Signer{}
+	s.tell(set)
 	s.keys.Store(set)
 	return s, nil
 }
@@ -56,7 +65,7 @@ func New(c Config) (*Signer, error) {
 // Apply puts another configuration in force, or leaves the old one and says
 // why: for New's reasons, and for any key that cannot be used.
 func (s *Signer) Apply(c Config) error {
-	set, err := load(c)
+	set, err := s.load(c)
 	if err != nil {
 		return err
 	}
@@ -69,6 +78,7 @@ func (s *Signer) Apply(c Config) error {
 	if err := errors.Join(bad...); err != nil {
 		return err
 	}
+	s.tell(set)
 	s.keys.Store(set)
 	return nil
 }
@@ -76,7 +86,7 @@ func (s *Signer) Apply(c Config) error {
 // Keys tells how each configured key fared when it was loaded.
 func (s *Signer) Keys() []Info { return s.keys.Load().infos }
 
-func load(c Config) (*keySet, error) {
+func (s *Signer) load(c Config) (*keySet, error) {
 	set := &keySet{domains: map[smtp.Domain][]loaded{}, granted: c.Granted}
 	seen := map[string]bool{}
 	for _, k := range c.Keys {
@@ -94,6 +104,9 @@ func load(c Config) (*keySet, error) {
 		}
 		seen[name] = true
 		info, signer := inspect(k)
+		if info.Err == nil {
+			signer = s.quicker(k, signer)
+		}
 		set.infos = append(set.infos, info)
 		set.domains[d] = append(set.domains[d], loaded{Key: k, signer: signer, err: info.Err})
 	}
