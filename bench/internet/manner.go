@@ -28,6 +28,12 @@ const (
 	Stall = "stall" // nothing more is said; the connection stays open
 )
 
+// Everywhere stands in Manner.Wait for all points without a time of their own.
+const Everywhere = "*"
+
+// Parts of what is said at a point: together at most 1.
+type Parts struct{ TempFail, Reject, Drop float64 }
+
 // Manner is how a receiver behaves. The zero value is a friendly, quick,
 // modern host without TLS.
 type Manner struct {
@@ -56,8 +62,23 @@ type Manner struct {
 	TLSBroken   bool            // what follows STARTTLS is no TLS
 	Keep        bool            // messages are noted whatever the final reply is
 	LMTP        bool            // LHLO, and a final reply for each recipient (RFC 2033)
-	User        string          // must log in with AUTH PLAIN before MAIL; "": nobody
-	Password    string
+	MaxMessages int             // MAIL after so many messages of a connection is a 421; 0: no limit
+
+	// Parts of the replies at a point that are none or turn the client away,
+	// by chance, where Say leaves it alone.
+	Parts map[string]Parts
+	// RTT is the round trip to a host far away: replies to one burst of
+	// commands arrive together, so much after the burst was sent, however
+	// many commands it has. Wait, in contrast, is a host that takes its time
+	// over every command. As it was when the connection was opened.
+	RTT time.Duration
+	// Jitter is how much is added by chance to each Wait and RTT, at most.
+	Jitter time.Duration
+	// Tarpit is how many octets a second are read and written; 0: no limit.
+	// As it was when the connection was opened.
+	Tarpit   int
+	User     string // must log in with AUTH PLAIN before MAIL; "": nobody
+	Password string
 }
 
 // ParseManner reads a manner from words, as the test scripts write it:
@@ -66,26 +87,51 @@ type Manner struct {
 //	without=PIPELINING  helo-only  tls  tls-required  size=1000
 //	greylist=5m  tempfail=0.2  unknown=0.1  max-connections=2
 //	with=REQUIRETLS  max-recipients=3  tls-broken  login=user:password
-//	keep  lmtp  last:bob=452_4.2.2_full
+//	keep  lmtp  last:bob=452_4.2.2_full  max-messages=20
+//	tempfail:rcpt=0.2  reject:dot=0.1  drop:mail=0.01  wait=5ms
+//	rtt=50ms  jitter=5ms  tarpit=1000
+//
+// A wait without a point is at all points that have none of their own; at a
+// point tempfail, reject and drop are Parts. An empty word is none.
 //
 // An underscore stands for a space, "|" for the end of a reply's line. cert is
 // used for tls.
 func ParseManner(words []string, cert *tls.Config) (Manner, error) {
-	m := Manner{Say: map[string]string{}, Users: map[string]string{}, Last: map[string]string{}, Wait: map[string]time.Duration{}, Without: map[string]bool{}}
+	m := Manner{Say: map[string]string{}, Users: map[string]string{}, Last: map[string]string{}, Wait: map[string]time.Duration{}, Without: map[string]bool{}, Parts: map[string]Parts{}}
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
 		kind, name, _ := strings.Cut(key, ":")
 		text := strings.NewReplacer("_", " ", "|", "\n").Replace(value)
 		var err error
 		switch kind {
+		case "":
+			if w != "" {
+				err = fmt.Errorf("unknown word")
+			}
 		case "say":
+			if text == "" {
+				err = fmt.Errorf("an empty reply")
+			}
 			m.Say[name] = text
 		case "user":
 			m.Users[name] = text
 		case "last":
 			m.Last[name] = text
 		case "wait":
-			m.Wait[name], err = time.ParseDuration(value)
+			if name == "" {
+				name = Everywhere
+			}
+			m.Wait[name], err = span(value)
+		case "rtt":
+			m.RTT, err = span(value)
+		case "jitter":
+			m.Jitter, err = span(value)
+		case "tarpit":
+			m.Tarpit, err = strconv.Atoi(value)
+		case "max-messages":
+			m.MaxMessages, err = strconv.Atoi(value)
+		case "reject", "drop":
+			err = m.part(kind, name, value)
 		case "without":
 			m.Without[strings.ToUpper(value)] = true
 		case "with":
@@ -109,9 +155,13 @@ func ParseManner(words []string, cert *tls.Config) (Manner, error) {
 		case "greylist":
 			m.Greylist, err = time.ParseDuration(value)
 		case "tempfail":
-			m.TempFail, err = strconv.ParseFloat(value, 64)
+			if name != "" {
+				err = m.part(kind, name, value)
+			} else {
+				m.TempFail, err = share(value)
+			}
 		case "unknown":
-			m.Unknown, err = strconv.ParseFloat(value, 64)
+			m.Unknown, err = share(value)
 		case "max-connections":
 			m.MaxConns, err = strconv.Atoi(value)
 		case "max-recipients":
@@ -129,6 +179,6 @@ func ParseManner(words []string, cert *tls.Config) (Manner, error) {
 // clone lets a Receiver keep a manner that its owner goes on changing.
 func (m Manner) clone() Manner {
 	m.Say, m.Users, m.Last, m.Wait = maps.Clone(m.Say), maps.Clone(m.Users), maps.Clone(m.Last), maps.Clone(m.Wait)
-	m.Without, m.With = maps.Clone(m.Without), slices.Clone(m.With)
+	m.Without, m.With, m.Parts = maps.Clone(m.Without), slices.Clone(m.With), maps.Clone(m.Parts)
 	return m
 }

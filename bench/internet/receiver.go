@@ -90,13 +90,16 @@ func (r *Receiver) converse(ctx context.Context, c net.Conn) {
 	r.mu.Lock()
 	r.conns++
 	r.count.Connections++
-	full := r.manner.MaxConns > 0 && r.conns > r.manner.MaxConns
+	manner := r.manner
+	full := manner.MaxConns > 0 && r.conns > manner.MaxConns
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()
 		r.conns--
 		r.mu.Unlock()
 	}()
+	c = manner.Road(ctx, c, r.chance)
+	defer c.Close() // what is on the road arrives first
 	s := &session{r: r, ctx: ctx, conn: c, in: bufio.NewReaderSize(c, 64<<10), out: bufio.NewWriterSize(c, 4<<10)}
 	if full {
 		s.write("421 4.7.0 " + r.Name + " Too many connections")
@@ -143,14 +146,14 @@ func part(s string) float64 {
 	return float64(h.Sum64()>>11) / (1 << 53)
 }
 
-func (r *Receiver) unlucky(p float64) bool {
-	if p <= 0 {
-		return false
-	}
+// chance gives a number in [0,1).
+func (r *Receiver) chance() float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.random.Float64() < p
+	return r.random.Float64()
 }
+
+func (r *Receiver) unlucky(p float64) bool { return p > 0 && r.chance() < p }
 
 func (r *Receiver) note(refused bool, m *Message) {
 	r.mu.Lock()

@@ -27,11 +27,13 @@ type session struct {
 	conn net.Conn
 	in   *bufio.Reader
 	out  *bufio.Writer
+	line []byte // for write
 
-	tls  bool
-	user string // has logged in
-	mail bool
-	m    Message
+	tls   bool
+	user  string // has logged in
+	mail  bool
+	taken int // messages up to their end
+	m     Message
 }
 
 func (s *session) run() {
@@ -53,8 +55,18 @@ func (s *session) run() {
 	}
 }
 
-// write puts a reply, given as "250 text" with lines parted by "\n", on the wire.
+// write puts a reply on the wire.
 func (s *session) write(reply string) {
+	s.line = AppendReply(s.line[:0], reply)
+	s.out.Write(s.line)
+}
+
+// AppendReply appends a reply as it goes over the wire. It is given as "250
+// text", with lines parted by "\n"; those after the first may be without code.
+func AppendReply(b []byte, reply string) []byte {
+	if !strings.Contains(reply, "\n") {
+		return append(append(b, reply...), "\r\n"...)
+	}
 	lines := strings.Split(reply, "\n")
 	code := lines[0]
 	if len(code) > 3 {
@@ -67,28 +79,36 @@ func (s *session) write(reply string) {
 		if i < len(lines)-1 && len(l) > 3 {
 			l = l[:3] + "-" + l[4:]
 		}
-		s.out.WriteString(l)
-		s.out.WriteString("\r\n")
+		b = append(append(b, l...), "\r\n"...)
 	}
+	return b
 }
 
 // say gives the manner's reply at a point, or usual, and reports errEnd when
 // the conversation is over.
-func (s *session) say(at, usual string) error {
+func (s *session) say(at, usual string) error { return s.tell(at, s.decide(at, usual)) }
+
+// decide gives the reply to be told at a point: once for each, since chance
+// may have its say.
+func (s *session) decide(at, usual string) string {
 	m := s.r.current()
-	if d := m.Wait[at]; d > 0 {
+	if own, ok := m.Say[at]; ok {
+		return own
+	}
+	if reply := m.Chance(at, s.r.chance); reply != "" {
+		return reply
+	}
+	return usual
+}
+
+// tell gives a reply when its time has come; errors are as in say.
+func (s *session) tell(at, reply string) error {
+	m := s.r.current()
+	if d := m.Pause(at, s.r.chance); d > 0 {
 		s.out.Flush()
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-s.ctx.Done():
+		if !Sleep(s.ctx, d) {
 			return errEnd
 		}
-	}
-	reply := usual
-	if own, ok := m.Say[at]; ok {
-		reply = own
 	}
 	switch reply {
 	case Drop:
@@ -108,13 +128,8 @@ func (s *session) say(at, usual string) error {
 	return nil
 }
 
-// outcome is the reply that will be given at a point, to act by it.
-func (s *session) outcome(at, usual string) bool {
-	if own, ok := s.r.current().Say[at]; ok {
-		usual = own
-	}
-	return usual[0] == '2' || usual[0] == '3'
-}
+// agrees reports a reply that lets the client go on.
+func agrees(reply string) bool { return reply[0] == '2' || reply[0] == '3' }
 
 func (s *session) reset() { s.mail, s.m = false, Message{} }
 
@@ -202,11 +217,12 @@ func (s *session) startTLS(m *Manner) error {
 		s.write("502 5.5.1 Command not implemented")
 		return nil
 	}
-	if err := s.say(AtStartTLS, "220 2.0.0 Ready to start TLS"); err != nil {
+	reply := s.decide(AtStartTLS, "220 2.0.0 Ready to start TLS")
+	if err := s.tell(AtStartTLS, reply); err != nil {
 		return err
 	}
 	s.out.Flush()
-	if !s.outcome(AtStartTLS, "220") {
+	if !agrees(reply) {
 		return nil
 	}
 	if m.TLSBroken {
@@ -248,10 +264,15 @@ func (s *session) mailFrom(m *Manner, arg string) error {
 		s.write("503 5.5.1 Nested MAIL command")
 		return nil
 	}
-	if s.mail = s.outcome(AtMail, "250"); s.mail {
+	if m.MaxMessages > 0 && s.taken >= m.MaxMessages {
+		s.write("421 4.7.0 Too many messages on this connection")
+		return errEnd
+	}
+	reply := s.decide(AtMail, "250 2.1.0 Ok")
+	if s.mail = agrees(reply); s.mail {
 		s.m = Message{Receiver: s.r.Name, From: from, MailArgs: args, TLS: s.tls, User: s.user}
 	}
-	return s.say(AtMail, "250 2.1.0 Ok")
+	return s.tell(AtMail, reply)
 }
 
 func (s *session) rcptTo(m *Manner, arg string) error {
@@ -269,10 +290,10 @@ func (s *session) rcptTo(m *Manner, arg string) error {
 	if m.MaxRcpt > 0 && len(s.m.To) >= m.MaxRcpt {
 		reply = "452 4.5.3 Too many recipients"
 	}
-	if reply != Drop && reply != Stall && s.outcome(AtRcpt, reply) {
+	if reply = s.decide(AtRcpt, reply); agrees(reply) {
 		s.m.To, s.m.RcptArgs = append(s.m.To, to), append(s.m.RcptArgs, args)
 	}
-	return s.say(AtRcpt, reply)
+	return s.tell(AtRcpt, reply)
 }
 
 func (s *session) data() error {
@@ -280,10 +301,11 @@ func (s *session) data() error {
 		s.write("503 5.5.1 Need RCPT before DATA")
 		return nil
 	}
-	if err := s.say(AtData, "354 End data with <CR><LF>.<CR><LF>"); err != nil {
+	reply := s.decide(AtData, "354 End data with <CR><LF>.<CR><LF>")
+	if err := s.tell(AtData, reply); err != nil {
 		return err
 	}
-	if !s.outcome(AtData, "354") {
+	if !agrees(reply) {
 		return nil
 	}
 	if err := s.out.Flush(); err != nil {
@@ -346,9 +368,8 @@ func (s *session) finish() error {
 	if s.r.unlucky(manner.TempFail) {
 		reply = "451 4.3.0 Temporary trouble"
 	}
-	if own, ok := manner.Say[AtDot]; ok {
-		reply = own
-	}
+	reply = s.decide(AtDot, reply)
+	s.taken++
 	if manner.LMTP {
 		return s.finishEach(&m, &manner, reply)
 	}
@@ -359,7 +380,7 @@ func (s *session) finish() error {
 			s.r.take(m)
 		}
 	}
-	return s.say(AtDot, reply)
+	return s.tell(AtDot, reply)
 }
 
 // finishEach is finish for LMTP: one reply for each recipient (RFC 2033 section
