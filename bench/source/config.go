@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tenma/bench/load"
+	"tenma/bench/source/letter"
 )
 
 // Pipelining is what a session writes without waiting for replies.
@@ -46,8 +47,6 @@ const (
 const (
 	maxSessions   = 100_000
 	maxRecipients = 1000
-	maxDomains    = 1 << 24
-	maxSize       = 1 << 30 // octets of one message
 	maxWindow     = 1000
 	maxRun        = 64 // octets of a run's name: load.Tag
 )
@@ -96,9 +95,9 @@ type Config struct {
 	From       string // envelope sender, "" for the null sender
 	Recipients int    // of each message, all in one domain
 	Users      int    // local parts: u0 to u(Users-1)
-	Domains    Domains
-	Size       Sizes  // ignored with Corpus
-	Corpus     string // folder of .eml files that are sent instead of made-up text
+	Domains    letter.Domains
+	Size       letter.Sizes // ignored with Corpus
+	Corpus     string       // folder of .eml files that are sent instead of made-up text
 
 	// Bind are the addresses that connections come from, in turns; none: the
 	// system chooses. An address has some 28,000 ports for one server.
@@ -126,8 +125,8 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Address: "127.0.0.1:25", Seed: 1, Sessions: 10, PerSession: 20, Hello: "source.test", Window: 4, Resume: true,
-		From: "bench@src.test", Recipients: 1, Users: 100, Domains: Domains{{Name: "bulk.test", Count: 1, Weight: 1}},
-		Size: Sizes{{Octets: 4096, Weight: 1}}, Timeout: 5 * time.Minute, Patience: 10 * time.Second, Grace: 5 * time.Second, Wait: 20 * time.Second,
+		From: "bench@src.test", Recipients: 1, Users: 100, Domains: letter.Domains{{Name: "bulk.test", Count: 1, Weight: 1}},
+		Size: letter.Sizes{{Octets: 4096, Weight: 1}}, Timeout: 5 * time.Minute, Patience: 10 * time.Second, Grace: 5 * time.Second, Wait: 20 * time.Second,
 	}
 }
 
@@ -149,7 +148,7 @@ func (c *Config) check() error {
 		between("window", int64(c.Window), 1, maxWindow),
 		between("recipients", int64(c.Recipients), 1, maxRecipients),
 		between("users", int64(c.Users), 1, 1<<30),
-		c.Rate.check(), c.Domains.check(),
+		c.Rate.check(), c.Domains.Check(),
 	)
 	switch {
 	case err != nil:
@@ -170,7 +169,7 @@ func (c *Config) check() error {
 		return errors.New("verifying a certificate needs tls=starttls or tls=implicit")
 	}
 	if c.Corpus == "" {
-		return c.Size.check()
+		return c.Size.Check()
 	}
 	return nil
 }

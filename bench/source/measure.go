@@ -32,7 +32,6 @@ type counters struct {
 	open       atomic.Int64 // connections now
 	resumed    atomic.Int64 // TLS sessions resumed
 	firstError atomic.Pointer[string]
-	lastAck    atomic.Int64 // Unix nanoseconds
 }
 
 // fail keeps the first error of a load.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tenma/bench/load"
+	"tenma/bench/source/letter"
 )
 
 // setters are the words of Parse. The flags of "tenma bench source" have the
@@ -67,11 +68,11 @@ var setters = map[string]func(c *Config, value string) error{
 		return err
 	},
 	"domains": func(c *Config, v string) (err error) {
-		c.Domains, err = ParseDomains(v)
+		c.Domains, err = letter.ParseDomains(v)
 		return err
 	},
 	"size": func(c *Config, v string) (err error) {
-		c.Size, err = ParseSizes(v)
+		c.Size, err = letter.ParseSizes(v)
 		return err
 	},
 	"bind": func(c *Config, v string) (err error) {

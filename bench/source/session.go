@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"tenma/bench/source/letter"
 )
 
 // Pauses after connections that brought no message through: at first, and at
@@ -31,7 +33,7 @@ type session struct {
 	s     *Source
 	ctx   context.Context // of Run: no message starts after it
 	shard *shard
-	w     writer
+	w     *letter.Writer
 	timer *time.Timer
 
 	held    message // was taken and is to be sent on the next connection
@@ -54,7 +56,7 @@ type flight struct {
 }
 
 func newSession(s *Source, i int) *session {
-	return &session{s: s, shard: &s.meter.shards[i%len(s.meter.shards)], w: writer{s: s}}
+	return &session{s: s, shard: &s.meter.shards[i%len(s.meter.shards)], w: s.mail.Writer()}
 }
 
 // run sends messages until there are no more.

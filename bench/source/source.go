@@ -17,20 +17,17 @@ import (
 	"github.com/xdg-go/scram"
 
 	"tenma/bench/load"
+	"tenma/bench/source/letter"
 )
 
 // Source is one load. New makes it, Run sends it, once; Live, Acks and Name
 // may be called at any time.
 type Source struct {
-	cfg    Config
-	tls    *tls.Config
-	scram  *scram.Client
-	book   *addressBook
-	sizes  chooser
-	corpus []letter
-	text   []byte
-	author string // From: of the messages
-	sched  *schedule
+	cfg   Config
+	tls   *tls.Config
+	scram *scram.Client
+	mail  *letter.Set
+	sched *schedule
 
 	started atomic.Bool
 	start   time.Time // set before the sessions begin
@@ -60,13 +57,7 @@ func New(c Config) (*Source, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	s := &Source{cfg: c, book: newAddressBook(c.Domains, c.Users, c.Seed), meter: newMeter(min(c.Sessions, runtime.GOMAXPROCS(0))), author: c.From}
-	if s.author == "" {
-		s.author = "bench@source.test"
-	}
-	for _, z := range c.Size {
-		s.sizes.add(z.Weight)
-	}
+	s := &Source{cfg: c, meter: newMeter(min(c.Sessions, runtime.GOMAXPROCS(0)))}
 	var err error
 	if s.tls, err = c.tlsConfig(); err != nil {
 		return nil, err
@@ -74,12 +65,15 @@ func New(c Config) (*Source, error) {
 	if s.scram, err = newScram(&c); err != nil {
 		return nil, fmt.Errorf("user or password: %w", err)
 	}
-	if c.Corpus != "" {
-		if s.corpus, err = readCorpus(c.Corpus); err != nil {
-			return nil, err
-		}
-	} else {
-		s.text = newText(c.Seed)
+	author := c.From
+	if author == "" {
+		author = "bench@source.test"
+	}
+	s.mail, err = letter.New(letter.Config{
+		Run: c.Run, Seed: c.Seed, From: author, Users: c.Users, Domains: c.Domains, Sizes: c.Size, Corpus: c.Corpus, Stuffed: !c.BDAT,
+	})
+	if err != nil {
+		return nil, err
 	}
 	if c.Rate.open() {
 		s.sched = newSchedule(c.Rate, c.Spacing, c.Seed)

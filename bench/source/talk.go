@@ -28,13 +28,13 @@ func (x *session) command(m message, i int) {
 	switch {
 	case i == 0:
 		c.out = append(append(append(c.out, "MAIL FROM:<"...), s.cfg.From...), '>')
-		if x.offer.eight && len(s.corpus) > 0 && s.letter(m.n).eight {
+		if x.offer.eight && s.mail.Eight(m.n) {
 			c.small(" BODY=8BITMIME") // RFC 6152
 		}
 		c.small("\r\n")
 	case i <= s.cfg.Recipients:
 		c.small("RCPT TO:<")
-		c.out = s.book.appendAddress(c.out, m.n, i-1)
+		c.out = s.mail.AppendRecipient(c.out, m.n, i-1)
 		c.small(">\r\n")
 	default:
 		c.small("DATA\r\n")
@@ -226,19 +226,14 @@ func (x *session) deliver(m message, v verdict, follower message, ridden bool) e
 // content gathers a message's text and its end.
 func (x *session) content(m message, now time.Time) {
 	c := x.c
-	b := x.w.message(m.n, now)
+	msg := x.w.Message(m.n, now)
 	if x.s.cfg.BDAT { // RFC 3030 section 2
 		c.small("BDAT ")
-		c.out = strconv.AppendInt(c.out, int64(b.size(x.s.text)), 10)
+		c.out = strconv.AppendInt(c.out, int64(msg.Size()), 10)
 		c.small(" LAST\r\n")
 	}
-	c.out = append(c.out, b.head...)
-	c.large(b.first)
-	for range b.rounds {
-		c.large(x.s.text)
-	}
-	c.large(b.last)
-	c.out = append(c.out, b.tail...)
+	c.out = append(c.out, msg.Head...)
+	msg.Body(c.large)
 	if !x.s.cfg.BDAT {
 		c.small(".\r\n")
 	}

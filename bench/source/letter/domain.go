@@ -1,4 +1,4 @@
-package source
+package letter
 
 import (
 	"errors"
@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 )
+
+// maxDomains is the highest Count of a Domain.
+const maxDomains = 1 << 24
 
 // Domain is a recipient domain, or many with names alike.
 type Domain struct {
@@ -57,7 +60,7 @@ func ParseDomains(text string) (Domains, error) {
 		}
 		all = append(all, d)
 	}
-	return all, all.check()
+	return all, all.Check()
 }
 
 // String is what ParseDomains reads.
@@ -90,13 +93,14 @@ func (ds Domains) Total() int {
 	return n
 }
 
-func (ds Domains) check() error {
+// Check tells what cannot work.
+func (ds Domains) Check() error {
 	if len(ds) == 0 {
 		return errors.New("no recipient domain")
 	}
 	for _, d := range ds {
 		switch {
-		case d.Name == "" || len(d.Name) > 240 || !plain(d.Name, 240):
+		case d.Name == "" || len(d.Name) > 240 || strings.ContainsFunc(d.Name, notInDomain):
 			return fmt.Errorf("%q is not a domain", d.Name)
 		case d.Count < 1 || d.Count > maxDomains:
 			return fmt.Errorf("domain %s: count %d is not between 1 and %d", d.Name, d.Count, maxDomains)
@@ -107,6 +111,11 @@ func (ds Domains) check() error {
 		}
 	}
 	return nil
+}
+
+// notInDomain reports whether r cannot stand in a domain.
+func notInDomain(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
 }
 
 // addressBook chooses recipients: a pure function of the message's number, so

@@ -1,4 +1,4 @@
-package source
+package letter
 
 import (
 	"errors"
@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 )
+
+// maxSize is the largest message, in octets.
+const maxSize = 1 << 30
 
 // Size is a message's size and how often it occurs.
 type Size struct {
@@ -34,7 +37,7 @@ func ParseSizes(text string) (Sizes, error) {
 		}
 		all = append(all, s)
 	}
-	return all, all.check()
+	return all, all.Check()
 }
 
 // units are the endings of a size; the first that fits is taken.
@@ -81,7 +84,8 @@ func (ss Sizes) String() string {
 	return b.String()
 }
 
-func (ss Sizes) check() error {
+// Check tells what cannot work.
+func (ss Sizes) Check() error {
 	if len(ss) == 0 {
 		return errors.New("no message size")
 	}

@@ -1,4 +1,4 @@
-package source
+package letter
 
 import (
 	"bytes"
@@ -14,16 +14,15 @@ import (
 // maxCorpus bounds what a Corpus may hold in memory, in octets.
 const maxCorpus = 1 << 30
 
-// letter is one file of a Corpus.
-type letter struct {
-	plain   []byte
-	stuffed []byte // for DATA: dots doubled; plain where there are none
-	eight   bool   // has octets above 127
+// file is one file of a Corpus.
+type file struct {
+	text  []byte
+	eight bool // has octets above 127
 }
 
 // readCorpus reads the .eml files below a folder.
-func readCorpus(dir string) ([]letter, error) {
-	var all []letter
+func readCorpus(dir string, stuffed bool) ([]file, error) {
+	var all []file
 	total := int64(0)
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.EqualFold(filepath.Ext(path), ".eml") {
@@ -38,7 +37,7 @@ func readCorpus(dir string) ([]letter, error) {
 		}
 		b, err := os.ReadFile(filepath.Join(dir, path))
 		if err == nil {
-			all = append(all, newLetter(b))
+			all = append(all, newFile(b, stuffed))
 		}
 		return err
 	})
@@ -51,18 +50,18 @@ func readCorpus(dir string) ([]letter, error) {
 	return all, nil
 }
 
-// letter is the file that message n is made of.
-func (s *Source) letter(n uint32) *letter {
-	return &s.corpus[mix(s.cfg.Seed, streamSize, n)%uint64(len(s.corpus))]
+// file is the file that message n is made of.
+func (s *Set) file(n uint32) *file {
+	return &s.files[mix(s.cfg.Seed, streamSize, n)%uint64(len(s.files))]
 }
 
-// newLetter makes line ends CRLF and takes out the fields that each message of
-// a load gets anew.
-func newLetter(b []byte) letter {
+// newFile makes line ends CRLF and takes out the fields that each message of a
+// load gets anew. Dots are doubled for DATA (RFC 5321 section 4.5.2).
+func newFile(b []byte, stuffed bool) file {
 	b = bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
 	b = bytes.ReplaceAll(b, []byte("\r"), []byte("\n"))
-	var l letter
-	header, drop, dots := true, false, false
+	var f file
+	header, drop := true, false
 	for line := range bytes.Lines(b) {
 		line = bytes.TrimSuffix(line, []byte("\n"))
 		if header {
@@ -70,20 +69,19 @@ func newLetter(b []byte) letter {
 				drop = ours(line)
 			}
 			header = len(line) > 0
-			if drop {
+			if drop && header {
 				continue
 			}
 		}
-		dots = dots || len(line) > 0 && line[0] == '.'
-		l.plain = append(append(l.plain, line...), "\r\n"...)
+		if stuffed && len(line) > 0 && line[0] == '.' {
+			f.text = append(f.text, '.')
+		}
+		f.text = append(append(f.text, line...), "\r\n"...)
 	}
-	if l.stuffed = l.plain; dots { // RFC 5321 section 4.5.2
-		l.stuffed = bytes.ReplaceAll(append([]byte("\r\n"), l.plain...), []byte("\r\n."), []byte("\r\n.."))[2:]
+	for _, c := range f.text {
+		f.eight = f.eight || c >= 0x80
 	}
-	for _, c := range l.plain {
-		l.eight = l.eight || c >= 0x80
-	}
-	return l
+	return f
 }
 
 // ours reports whether a header line begins a field that the source writes.
