@@ -21,7 +21,7 @@ func newAuth(f promauto.Factory) *Auth {
 	return &Auth{
 		Failures: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tenma_auth_failures_total",
-			Help: "Failed logins, by protocol and reason as in the log: wrong password, unknown user, held off and so on.",
+			Help: "Failed logins, by protocol (smtp, imap, pop3) and by reason as in the log: wrong password, unknown user, held off and so on.",
 		}, []string{"protocol", "reason"}),
 		Holds: f.NewCounter(prometheus.CounterOpts{
 			Name: "tenma_auth_holds_total", Help: "Failed logins after which the client is held off for a while.",

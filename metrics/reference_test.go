@@ -3,9 +3,7 @@ package metrics
 import (
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -135,34 +133,4 @@ func TestReference(t *testing.T) {
 		}
 	}
 	t.Errorf("%s is not what the code has; go test ./metrics -update writes it", page)
-}
-
-// Whatever in deploy speaks of a metric (pages, dashboards, alert rules) speaks
-// of one that is there.
-func TestDeployNames(t *testing.T) {
-	known := []string{"tenma_build_info"}
-	for _, m := range all(t) {
-		known = append(known, m.name)
-		if m.kind == "histogram" {
-			known = append(known, m.name+"_bucket", m.name+"_sum", m.name+"_count")
-		}
-	}
-	name := regexp.MustCompile(`\btenma_[a-z0-9_]+`)
-	seen := 0
-	err := filepath.WalkDir("../deploy", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		for _, n := range name.FindAllString(string(text), -1) {
-			seen++
-			if !slices.Contains(known, n) {
-				t.Errorf("%s speaks of %s, which is no metric", path, n)
-			}
-		}
-		return err
-	})
-	if err != nil || seen == 0 {
-		t.Fatal(seen, err)
-	}
 }
