@@ -1,0 +1,222 @@
+package scenario
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"tenma/bench/load"
+	"tenma/bench/sink"
+	"tenma/bench/source"
+)
+
+// Roles of workers.
+const (
+	roleSource = "source"
+	roleSink   = "sink"
+)
+
+// request is one line to a worker, and reply one from it. They take turns.
+type request struct {
+	Do    string        `json:"do"` // start, send, await, manner, down, stats
+	Words []string      `json:"words,omitempty"`
+	DNS   string        `json:"dns,omitempty"`
+	Hosts int           `json:"hosts,omitempty"`
+	Idle  time.Duration `json:"idle,omitempty"`
+	Most  time.Duration `json:"most,omitempty"` // the request ends after so long; 0: when it is done
+	Down  bool          `json:"down,omitempty"`
+}
+
+type reply struct {
+	Error  string         `json:"error,omitempty"`
+	CPU    float64        `json:"cpu"` // seconds, of the whole process
+	Result load.Result    `json:"result,omitzero"`
+	Stats  load.SinkStats `json:"stats,omitzero"`
+}
+
+// maxReply bounds a line between runner and worker: a result with a day's series.
+const maxReply = 64 << 20
+
+// Work is the other end of Processes: it serves the runner, a request a line on
+// in and a reply a line on out, as source or as sink, until in ends.
+func Work(ctx context.Context, role string, in io.Reader, out io.Writer) error {
+	var serve func(context.Context, request) (reply, error)
+	ctx, cancel := context.WithCancel(ctx)
+	var s sinkWorker
+	defer s.running.wait()
+	defer cancel()
+	switch role {
+	case roleSource:
+		serve = new(sourceWorker).serve
+	case roleSink:
+		serve = s.serve
+	default:
+		return fmt.Errorf("no worker is called %q", role)
+	}
+	sc := bufio.NewScanner(in)
+	sc.Buffer(nil, maxReply)
+	answers := json.NewEncoder(out)
+	for sc.Scan() {
+		var q request
+		if err := json.Unmarshal(sc.Bytes(), &q); err != nil {
+			return fmt.Errorf("a request that is none: %w", err)
+		}
+		limited, done := ctx, context.CancelFunc(func() {})
+		if q.Most > 0 {
+			limited, done = context.WithTimeout(ctx, q.Most)
+		}
+		if q.Do == "start" {
+			limited = ctx // what is started goes on
+		}
+		a, err := serve(limited, q)
+		done()
+		if err != nil {
+			a.Error = err.Error()
+		}
+		a.CPU = ownCPU()
+		if err := answers.Encode(a); err != nil {
+			return err
+		}
+	}
+	return sc.Err()
+}
+
+// sourceWorker is a source.
+type sourceWorker struct {
+	source *source.Source
+	sink   source.Sink
+	result load.Result
+}
+
+func (w *sourceWorker) serve(ctx context.Context, q request) (a reply, err error) {
+	switch {
+	case q.Do == "start":
+		cfg, err := source.Parse(q.Words)
+		if err != nil {
+			return a, err
+		}
+		w.sink = cfg.Sink
+		w.source, err = source.New(cfg)
+		return a, err
+	case w.source == nil:
+		return a, errors.New("not started")
+	case q.Do == "send":
+		w.result, err = w.source.Run(ctx)
+	case q.Do == "await":
+		err = w.await(ctx, q.Idle)
+	default:
+		return a, fmt.Errorf("a source cannot %q", q.Do)
+	}
+	a.Result = w.result
+	return a, err
+}
+
+// await waits until the sink has every message that was accepted, or nothing
+// new for idle, or ctx ends.
+func (w *sourceWorker) await(ctx context.Context, idle time.Duration) error {
+	best, since := int64(-1), time.Now()
+	for {
+		s, err := w.sink.Stats(context.WithoutCancel(ctx))
+		if err != nil {
+			return err
+		}
+		r := &w.result
+		r.SinkConns, r.SinkPeak, r.SinkRefused, r.Signatures = s.Conns, s.PeakConns, s.Refused, s.Signatures
+		if s.Unique > best {
+			best, since = s.Unique, time.Now()
+		}
+		if s.Unique >= r.Accepted || time.Since(since) >= idle || !pause(ctx, 100*time.Millisecond) {
+			break
+		}
+	}
+	arrivals, err := w.sink.Arrivals(context.WithoutCancel(ctx), w.source.Name())
+	if err != nil {
+		return err
+	}
+	w.source.Join(&w.result, arrivals)
+	return nil
+}
+
+// group is a context's goroutines and their first error.
+type group struct {
+	done chan error
+}
+
+func (g *group) wait() {
+	if g.done != nil {
+		<-g.done
+	}
+}
+
+// sinkWorker is a sink, with its name server.
+type sinkWorker struct {
+	sink    *sink.Sink
+	domains []string // that have a manner of their own now
+	running group
+}
+
+func (w *sinkWorker) serve(ctx context.Context, q request) (a reply, err error) {
+	switch {
+	case q.Do == "start":
+		return a, w.start(ctx, q)
+	case w.sink == nil:
+		return a, errors.New("not started")
+	case q.Do == "manner":
+		err = w.manner(q.Words)
+	case q.Do == "down":
+		err = w.sink.Down(q.Down)
+	case q.Do == "stats":
+	default:
+		err = fmt.Errorf("a sink cannot %q", q.Do)
+	}
+	a.Stats = w.sink.Stats().SinkStats
+	return a, err
+}
+
+// start begins to receive and to answer DNS.
+func (w *sinkWorker) start(ctx context.Context, q request) error {
+	cfg, err := sink.Parse(q.Words)
+	if err != nil {
+		return err
+	}
+	for d := range cfg.Domains {
+		w.domains = append(w.domains, d)
+	}
+	if w.sink, err = sink.New(cfg); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.sink.Run(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-w.sink.Ready():
+	}
+	w.running.done = done
+	if q.DNS == "" {
+		return nil
+	}
+	return nil // TODO
+}
+
+// manner replaces the manners of all hosts and of recipient domains.
+func (w *sinkWorker) manner(words []string) error {
+	cfg, err := sink.Parse(append([]string{"manner"}, words...))
+	if err != nil {
+		return err
+	}
+	err = w.sink.SetManner("", &cfg.Manner)
+	for _, d := range w.domains {
+		err = errors.Join(err, w.sink.SetManner("@"+d, nil))
+	}
+	w.domains = nil
+	for d, m := range cfg.Domains {
+		w.domains = append(w.domains, d)
+		err = errors.Join(err, w.sink.SetManner("@"+d, &m))
+	}
+	return err
+}
