@@ -89,7 +89,7 @@ func (c *Client) Run(ctx context.Context) error {
 func (c *Client) Deliver(ctx context.Context, first *mail.Attempt, next func() *mail.Attempt, done func(*mail.Attempt, []mail.Outcome)) {
 	j := newJob(first)
 	for j != nil {
-		s := &session{client: c, cfg: c.config.Load(), ctx: ctx, next: next, done: done, job: j}
+		s := &session{client: c, cfg: c.config.Load(), ctx: ctx, held: context.WithoutCancel(ctx), next: next, done: done, job: j}
 		s.leg()
 		switch {
 		case s.other != nil:

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 
@@ -270,7 +269,7 @@ func (s *session) headerNeedsUTF8(p *piece) (bool, error) {
 	if high(a.Header) {
 		return true, nil
 	}
-	body, err := a.Open(context.WithoutCancel(s.ctx))
+	body, err := a.Open(s.held)
 	if err != nil {
 		return false, err
 	}

@@ -17,6 +17,7 @@ type session struct {
 	client *Client
 	cfg    *Config
 	ctx    context.Context
+	held   context.Context // ctx without its end: what is in hand is finished
 	next   func() *mail.Attempt
 	done   func(*mail.Attempt, []mail.Outcome)
 	k      *conn

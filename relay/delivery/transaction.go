@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -77,7 +76,7 @@ func (s *session) prepare(j *job) *piece {
 // the body.
 func (s *session) admit(p *piece) bool {
 	a := p.job.a
-	body, err := a.Open(context.WithoutCancel(s.ctx)) // held is held
+	body, err := a.Open(s.held)
 	if err != nil {
 		s.fail(p, fmt.Errorf("%w: %w", errOurs, err))
 		return false

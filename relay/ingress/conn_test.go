@@ -77,7 +77,8 @@ func TestIdle(t *testing.T) {
 		start := time.Now()
 		c.want("421 4.4.2")
 		c.gone()
-		if d := time.Since(start); d != 300*time.Second {
+		// Deadlines may be a second late, never early.
+		if d := time.Since(start); d < 300*time.Second || d > 301*time.Second {
 			t.Errorf("idle for %v", d)
 		}
 		// One octet at a time does not help.
@@ -88,7 +89,7 @@ func TestIdle(t *testing.T) {
 			time.Sleep(70 * time.Second)
 		}
 		c.want("421")
-		if d := time.Since(start); d != 300*time.Second {
+		if d := time.Since(start); d < 300*time.Second || d > 301*time.Second {
 			t.Errorf("a line took %v", d)
 		}
 	})
@@ -99,7 +100,7 @@ func TestIdle(t *testing.T) {
 		c := w.hello(stranger)
 		start := time.Now()
 		c.want("421 4.4.2")
-		if d := time.Since(start); d != 10*time.Second {
+		if d := time.Since(start); d < 10*time.Second || d > 11*time.Second {
 			t.Errorf("idle under load for %v", d)
 		}
 	}, limits(func(l *ingress.Limits) { l.Connections = 11 }))

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"tenma/relay/wire/smtp"
@@ -57,7 +58,7 @@ func AppendEnvelope(b []byte, e *Envelope) []byte {
 // DecodeEnvelope reads what AppendEnvelope wrote. Errors wrap ErrEncoding. The
 // result shares no memory with b.
 func DecodeEnvelope(b []byte) (*Envelope, error) {
-	d := decoder{b: b}
+	d := newDecoder(b)
 	if v := d.octet(); v == 0 || v > envelopeVersion {
 		return nil, fmt.Errorf("%w: envelope version %d", ErrEncoding, v)
 	}
@@ -126,7 +127,7 @@ func DecodeState(b []byte) (*State, error) {
 	if len(b) == 0 {
 		return s, nil
 	}
-	d := decoder{b: b}
+	d := newDecoder(b)
 	if v := d.octet(); v == 0 || v > stateVersion {
 		return nil, fmt.Errorf("%w: state version %d", ErrEncoding, v)
 	}
@@ -176,8 +177,11 @@ func appendAddress(b []byte, a smtp.Address) []byte {
 // set and every field is zero.
 type decoder struct {
 	b    []byte
+	all  string // what b was at first: one copy, which all texts are parts of
 	fail bool
 }
+
+func newDecoder(b []byte) decoder { return decoder{b: b, all: string(b)} }
 
 func (d *decoder) octet() byte {
 	if len(d.b) == 0 {
@@ -223,7 +227,7 @@ func (d *decoder) text() string {
 		d.fail, d.b = true, nil
 		return ""
 	}
-	s := string(d.b[:n])
+	s := d.all[len(d.all)-len(d.b):][:n]
 	d.b = d.b[n:]
 	return s
 }
@@ -237,7 +241,8 @@ func (d *decoder) time() time.Time {
 }
 
 func (d *decoder) address() smtp.Address {
-	return smtp.Address{Local: d.text(), Domain: smtp.Domain(d.text())}
+	// Domains become keys that outlive the message, and must not keep all of it.
+	return smtp.Address{Local: d.text(), Domain: smtp.Domain(strings.Clone(d.text()))}
 }
 
 func (d *decoder) end(what string) error {

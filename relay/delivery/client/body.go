@@ -3,7 +3,6 @@ package client
 import (
 	"bytes"
 	"net"
-	"time"
 )
 
 // bodyState is where a body stands that is being sent.
@@ -105,7 +104,7 @@ func (c *Conn) collect(p []byte) error {
 
 // direct writes what was collected and p behind it in one system call.
 func (c *Conn) direct(p []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(c.Block)); err != nil {
+	if err := c.armWrite(); err != nil {
 		return err
 	}
 	var n int64

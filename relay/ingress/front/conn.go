@@ -81,14 +81,16 @@ type Conn struct {
 	bad   int    // refused commands
 	over  int    // RCPTs refused for now and not counted
 
-	ended error // why the conversation is over; nothing happens after it
-	done  bool  // Close was called
+	ended   error     // why the conversation is over; nothing happens after it
+	done    bool      // Close was called
+	writeBy time.Time // the deadline that the socket has
 
 	mu       sync.Mutex // guards what follows
 	waiting  bool       // for a command, with nothing in hand
 	draining bool
 	aborted  bool
-	raw      net.Conn // the socket
+	readBy   time.Time // the deadline that the socket has
+	raw      net.Conn  // the socket
 }
 
 func newConn(l *Listener, nc net.Conn) *Conn {
@@ -237,7 +239,11 @@ func (c *Conn) fill(deadline time.Time, idle bool) error {
 	if idle && c.draining {
 		deadline = longAgo
 	}
-	err := c.raw.SetReadDeadline(deadline)
+	var err error
+	if !near(c.readBy, deadline) {
+		c.readBy = late(deadline)
+		err = c.raw.SetReadDeadline(c.readBy)
+	}
 	c.mu.Unlock()
 	if err != nil {
 		return err
@@ -297,8 +303,11 @@ func (c *Conn) flushWithin(d time.Duration) error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	if err := c.raw.SetWriteDeadline(time.Now().Add(d)); err != nil {
-		return err
+	if by := time.Now().Add(d); !near(c.writeBy, by) {
+		c.writeBy = late(by)
+		if err := c.raw.SetWriteDeadline(c.writeBy); err != nil {
+			return err
+		}
 	}
 	_, err := c.nc.Write(c.out)
 	c.out = c.out[:0]
@@ -343,6 +352,7 @@ func (c *Conn) drain() {
 	defer c.mu.Unlock()
 	c.draining = true
 	if c.waiting {
+		c.readBy = longAgo
 		_ = c.raw.SetReadDeadline(longAgo) // fails only on a closed socket
 	}
 }
@@ -359,6 +369,24 @@ func (c *Conn) isDraining() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.draining
+}
+
+// slack is how late a deadline may be. Each is set that much later than asked
+// for, so that the next ones, a moment further on, need not be set at all:
+// moving two timers for each command cost 2 % of all CPU time.
+const slack = time.Second
+
+func late(t time.Time) time.Time {
+	if t.Equal(longAgo) {
+		return t
+	}
+	return t.Add(slack)
+}
+
+// near reports that the deadline which is set will do for t.
+func near(set, t time.Time) bool {
+	d := set.Sub(t)
+	return 0 <= d && d <= slack
 }
 
 func (c *Conn) idle() time.Duration {
