@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"tenma/cmd/tenma/cli"
+	"tenma/cmd/tenma/cli/bench"
 	"tenma/cmd/tenma/cli/user"
 )
 
@@ -28,6 +29,7 @@ type commands struct {
 	User    user.Command   `cmd:"" help:"Accounts for submission and mailboxes."`
 	Mailbox mailboxCommand `cmd:"" help:"What mailboxes hold; import and export."`
 	DKIM    dkimCommand    `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
+	Bench   bench.Command  `cmd:"" help:"Load any mail server, receive what it sends, compare."`
 	DNS     dnsCommand     `cmd:"" name:"dns" help:"DNS records of a domain."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 	Help    helpCommand    `cmd:"" help:"Show help for a command."`

@@ -4,4 +4,7 @@
 package bench
 
 // Command is the subcommands of "tenma bench".
-type Command struct{}
+type Command struct {
+	Source sourceCommand `cmd:"" help:"Load any mail server."`
+	Run    runCommand    `cmd:"" help:"Compare mail servers on a scenario, in turns."`
+}
