@@ -15,7 +15,7 @@ func TestBlindCopiesGo(t *testing.T) {
 	const with = "From: a@a.test\r\nBCC : eve@secret.test,\r\n\t\xfe\xff zoe@secret.test\r\nSubject: x\r\nresent-bcc:\r\nBcc2: stays\r\n"
 	const without = "From: a@a.test\r\nSubject: x\r\nBcc2: stays\r\n"
 	for _, size := range []int{1, 7, 4096, 1 << 20} {
-		for _, body := range []string{"", "\r\nBcc: in the body\r\n", "\r\n" + strings.Repeat("x", scratchKeep), "\r\n" + strings.Repeat("x", 2*spool.MaxInline), "\r\nü"} {
+		for _, body := range []string{"", "\r\nBcc: in the body\r\n", "\r\n" + strings.Repeat("x", scratchSizes[1]), "\r\n" + strings.Repeat("x", 2*spool.MaxInline), "\r\nü"} {
 			if size < 4096 && len(body) > 1<<17 {
 				continue
 			}

@@ -154,7 +154,7 @@ func TestBodyIsStoredAsItCame(t *testing.T) {
 	for _, size := range []int{1, 3, 4096, 1 << 20} {
 		for _, text := range []string{
 			"", "\r\n", head, head[:len(head)-2], head + "body\r\n",
-			head + strings.Repeat("x", scratchMin), head + strings.Repeat("x", scratchKeep), head + strings.Repeat("x", spool.MaxInline-len(head)),
+			head + strings.Repeat("x", scratchSizes[0]), head + strings.Repeat("x", scratchSizes[1]), head + strings.Repeat("x", spool.MaxInline-len(head)),
 			head + strings.Repeat("x", spool.MaxInline-len(head)+1), head + strings.Repeat("y", 3*spool.MaxInline),
 		} {
 			if size == 1 && len(text) > 1<<17 {
@@ -197,7 +197,7 @@ func TestBodyIsStoredAsItCame(t *testing.T) {
 // Bodies stay whole although buffers are used again.
 func TestBuffersAreNotShared(t *testing.T) {
 	s, f, _ := rig(Config{})
-	texts := []string{"A: 1\r\n\r\none", "A: 2\r\n\r\n" + strings.Repeat("two", 20000), "A: 3\r\n\r\n" + strings.Repeat("3", scratchKeep), "A: 4\r\n\r\nfour"}
+	texts := []string{"A: 1\r\n\r\none", "A: 2\r\n\r\n" + strings.Repeat("two", 20000), "A: 3\r\n\r\n" + strings.Repeat("3", scratchSizes[1]), "A: 4\r\n\r\nfour"}
 	for range 3 {
 		for _, text := range texts {
 			accept(t, s, envelope(), text)
@@ -360,8 +360,8 @@ func TestRefusals(t *testing.T) {
 		{name: "loop in a large message", text: strings.Repeat("Received: x\r\n", 101) + big, want: "554 5.4.6 "},
 		{name: "loop without a body", text: strings.Repeat("received : x\r\n", 101), want: "554 5.4.6 "},
 		{name: "header without end", text: strings.Repeat("A: b\r\n", MaxHeader/6+1), want: "552 5.3.4 "},
-		{name: "memory", text: small, config: Config{Memory: scratchMin - 1}, want: "452 4.3.1 "},
-		{name: "memory while growing", text: "A: b\r\n\r\n" + strings.Repeat("x", 3*scratchMin), config: Config{Memory: 2 * scratchMin}, want: "452 4.3.1 "},
+		{name: "memory", text: small, config: Config{Memory: int64(scratchSizes[0]) - 1}, want: "452 4.3.1 "},
+		{name: "memory while growing", text: "A: b\r\n\r\n" + strings.Repeat("x", 3*scratchSizes[0]), config: Config{Memory: 2 * int64(scratchSizes[0])}, want: "452 4.3.1 "},
 		{name: "full", text: small, shape: func(f *fakeSpool) { f.commitErr = fmt.Errorf("%w: below 5%%", spool.ErrFull) }, want: "452 4.3.1 Insufficient system storage"},
 		{name: "full, large", text: big, shape: func(f *fakeSpool) { f.commitErr = spool.ErrFull }, want: "452 4.3.1 ", discarded: true},
 		{name: "sick", text: small, shape: func(f *fakeSpool) { f.commitErr = spool.ErrSick }, want: "452 4.3.0 "},
@@ -406,7 +406,7 @@ func (f whileArriving) WriteTo(w io.Writer) (int64, error) {
 // A stranger's bodies that arrive slowly take half of the memory at most: the
 // next stranger waits, our own clients do not.
 func TestStrangersLeaveRoom(t *testing.T) {
-	s, _, _ := rig(Config{Memory: 3 * scratchMin})
+	s, _, _ := rig(Config{Memory: 3 * int64(scratchSizes[0])})
 	stranger, ours := envelope(), envelope()
 	stranger.Trusted, ours.Trusted = false, true
 	text := pieces{text: "A: b\r\n\r\nx\r\n", size: 100}

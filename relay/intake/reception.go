@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -12,11 +13,10 @@ import (
 	"tenma/spool"
 )
 
-// Sizes of the buffers in which bodies arrive.
-const (
-	scratchMin  = 8 << 10  // holds the usual message without growing
-	scratchKeep = 64 << 10 // a buffer beyond this goes to the collector
-)
+// scratchSizes are those of the buffers in which bodies arrive. The first holds
+// the usual message, the last the longest that is not streamed. Few sizes that
+// are used again beat doubling: a body of 64 KiB cost 250 KiB of garbage.
+var scratchSizes = [...]int{8 << 10, 64 << 10, spool.MaxInline}
 
 // reception is one body on its way in. It is the io.Writer that the body is
 // written to, and belongs to one call of Accept.
@@ -29,8 +29,10 @@ type reception struct {
 	ctx    context.Context
 	e      *mail.Envelope
 
-	buf     []byte // the body so far; once stage is there, no longer added to
-	charged int64  // of Server.held
+	buf     []byte  // the body so far; once stage is there, no longer added to
+	home    *[]byte // what buf is a part of, from Server.scratch
+	class   int     // its place in scratchSizes
+	charged int64   // of Server.held
 	size    int64
 	eight   bool
 	section section
@@ -41,13 +43,28 @@ type reception struct {
 
 func (s *Server) begin(ctx context.Context, e *mail.Envelope) *reception {
 	r := &reception{server: s, config: s.config.Load(), ctx: ctx, e: e}
-	if b, ok := s.scratch.Get().(*[]byte); ok {
-		r.buf = *b
-	} else {
-		r.buf = make([]byte, 0, scratchMin)
+	if r.charge(int64(scratchSizes[0])); r.err == nil {
+		r.borrow(0)
 	}
-	r.charge(int64(cap(r.buf)))
 	return r
+}
+
+// borrow makes buf an empty buffer of a class, for which was charged.
+func (r *reception) borrow(class int) {
+	home, ok := r.server.scratch[class].Get().(*[]byte)
+	if !ok {
+		b := make([]byte, scratchSizes[class])
+		home = &b
+	}
+	r.home, r.class, r.buf = home, class, (*home)[:0]
+}
+
+// giveBack ends the use of buf.
+func (r *reception) giveBack() {
+	if r.home != nil {
+		r.server.scratch[r.class].Put(r.home)
+	}
+	r.home, r.buf = nil, nil
 }
 
 // release gives the memory back.
@@ -58,11 +75,7 @@ func (r *reception) release() {
 		s.strangers.Add(-r.charged)
 	}
 	s.deps.Metrics.Held.Sub(float64(r.charged))
-	if c := cap(r.buf); c > 0 && c <= scratchKeep {
-		b := r.buf[:0]
-		s.scratch.Put(&b)
-	}
-	r.buf = nil
+	r.giveBack()
 }
 
 // drop forgets a body that was streamed to the spool.
@@ -125,11 +138,9 @@ func (r *reception) put(p []byte) {
 func (r *reception) gather(p []byte) {
 	before := len(r.buf)
 	if need := before + len(p); need > cap(r.buf) {
-		grown := max(need, min(2*cap(r.buf), spool.MaxInline))
-		if r.charge(int64(grown - cap(r.buf))); r.err != nil {
+		if r.grow(need); r.err != nil {
 			return
 		}
-		r.buf = append(make([]byte, 0, grown), r.buf...)
 	}
 	r.buf = append(r.buf, p...)
 	if !r.judged {
@@ -137,6 +148,21 @@ func (r *reception) gather(p []byte) {
 			r.judge(end)
 		}
 	}
+}
+
+// grow moves what is there into a buffer for need octets, MaxInline at most.
+func (r *reception) grow(need int) {
+	class := r.class
+	for scratchSizes[class] < need {
+		class++
+	}
+	if r.charge(int64(scratchSizes[class] - scratchSizes[r.class])); r.err != nil {
+		return
+	}
+	small := *r
+	r.borrow(class)
+	r.buf = append(r.buf, small.buf...)
+	small.giveBack()
 }
 
 // judge reads the header section, r.buf[:end]. All of the body that has arrived
@@ -187,7 +213,7 @@ func (r *reception) overflow() {
 	r.put(r.buf)
 	// The stage holds a chunk as large in its own memory; what is charged is
 	// for that from here on.
-	r.buf = nil
+	r.giveBack()
 }
 
 // draft completes envelope and body when the last octet is there.
@@ -206,7 +232,7 @@ func (r *reception) draft() (*spool.Draft, error) {
 		}
 		d.Staged = staged
 	} else {
-		d.Body = r.body()
+		d.Body = bytes.Clone(r.buf) // the spool keeps it; the buffer is used again
 	}
 	now := time.Now()
 	id, err := r.server.ids.next(now)
@@ -217,16 +243,6 @@ func (r *reception) draft() (*spool.Draft, error) {
 	r.complete(id, now)
 	d.Envelope = mail.AppendEnvelope(make([]byte, 0, 384+len(r.e.Prefix)+64*len(r.e.Recipients)), r.e)
 	return d, nil
-}
-
-// body gives the body in memory of its own, which goes to the spool: the
-// buffer itself if it is well filled and too large for release to keep it,
-// else a copy.
-func (r *reception) body() []byte {
-	if b := r.buf; cap(b) > scratchKeep && len(b) >= cap(b)/4*3 {
-		return b
-	}
-	return append(make([]byte, 0, len(r.buf)), r.buf...)
 }
 
 // complete fills in what the envelope says about the message.

@@ -27,8 +27,8 @@ type Server struct {
 	deps    Deps
 	config  atomic.Pointer[Config]
 	ids     idSource
-	scratch sync.Pool    // of *[]byte, for bodies that are arriving
-	held    atomic.Int64 // octets of memory that arriving bodies take
+	scratch [len(scratchSizes)]sync.Pool // of *[]byte, for bodies that are arriving
+	held    atomic.Int64                 // octets of memory that arriving bodies take
 	// strangers is the part of held that clients take who may not relay.
 	strangers atomic.Int64
 }
