@@ -1,6 +1,9 @@
 package dkim
 
 import (
+	"strings"
+
+	"tenma/relay/wire/dkim"
 	"tenma/relay/wire/header"
 )
 
@@ -31,56 +34,71 @@ const (
 	lineGoal = 72
 )
 
-// signed gives what the signature covers of a header section: the names for
-// the h= tag, and the fields of those names, unfolded, one a line. Relaxed
-// canonicalisation makes the same of an unfolded field as of the original, and
-// the signing library is spared the fields that do not matter.
-func signed(section header.Section) (names []string, fields []byte) {
-	var always [len(alwaysSigned)]int
-	var there [len(signedIfThere)]int
+// signed gives what the signature covers of a header section: the names for the
+// h= tag, appended to names, and the fields in relaxed form and in that order,
+// appended to fields. Of fields with one name the last comes first (RFC 6376
+// section 5.4.2).
+func signed(section header.Section, names, fields []byte) (h, canonical []byte) {
+	type field struct {
+		value  []byte
+		before int // where the field of the same name before it is, from 1
+	}
+	all := make([]field, 0, 32)
+	var last, count [len(alwaysSigned) + len(signedIfThere)]int
 	for f := range section.Fields() {
-		if !count(f, alwaysSigned[:], always[:]) && !count(f, signedIfThere[:], there[:]) {
-			continue
-		}
-		fields = append(fields, f.Name()...)
-		fields = append(fields, ':')
-		fields = append(fields, f.Text()...)
-		fields = append(fields, '\r', '\n')
-	}
-	l := list{names: make([]string, 0, 2*len(alwaysSigned)+8)}
-	for i, name := range alwaysSigned {
-		l.add(name, always[i])
-	}
-	for i, name := range signedIfThere {
-		if there[i] > 0 {
-			l.add(name, there[i])
+		if i := covered(f.Name()); i >= 0 {
+			all = append(all, field{f.Value(), last[i]})
+			last[i] = len(all)
+			count[i]++
 		}
 	}
-	return l.names, fields
+	l := list{text: names}
+	for i := range last {
+		name := nameOf(i)
+		for n, at := 0, last[i]; at > 0 && n < maxInstances; n++ {
+			fields = dkim.AppendField(fields, name, all[at-1].value)
+			at = all[at-1].before
+		}
+		if count[i] > 0 || i < len(alwaysSigned) {
+			l.add(name, count[i])
+		}
+	}
+	return l.text, fields
 }
 
-// count finds f's name among names.
-func count(f header.Field, names []string, counts []int) bool {
-	for i, name := range names {
-		if f.Is(name) {
-			counts[i]++
-			return true
+// nameOf gives the name with number i, of both lists in turn.
+func nameOf(i int) string {
+	if i < len(alwaysSigned) {
+		return alwaysSigned[i]
+	}
+	return signedIfThere[i-len(alwaysSigned)]
+}
+
+// covered gives the number of a field's name, -1 for one that is not signed.
+func covered(name []byte) int {
+	for i, n := range alwaysSigned {
+		if len(n) == len(name) && strings.EqualFold(n, string(name)) {
+			return i
 		}
 	}
-	return false
+	for i, n := range signedIfThere {
+		if len(n) == len(name) && strings.EqualFold(n, string(name)) {
+			return len(alwaysSigned) + i
+		}
+	}
+	return -1
 }
 
 // list is the h= tag in the making.
 type list struct {
-	names []string
-	line  int // length of the current line
+	text []byte
+	line int // length of the current line
 }
 
 // add names each of n fields and one that is not there.
 func (l *list) add(name string, n int) {
 	for range min(n, maxInstances) {
-		l.names = append(l.names, name)
-		l.line += len(name) + 1
+		l.name(name)
 	}
 	if n > maxInstances {
 		return // the next one named would be there
@@ -88,10 +106,18 @@ func (l *list) add(name string, n int) {
 	// The name of an absent field is compared with nothing, so it may carry the
 	// fold that white space around a colon allows (RFC 6376 section 3.5, h=).
 	if l.line+len(name) > lineGoal {
-		l.names = append(l.names, "\r\n\t"+name)
-		l.line = 1
-	} else {
-		l.names = append(l.names, name)
+		l.text = append(l.text, ":\r\n\t"...)
+		l.text = append(l.text, name...)
+		l.line = len(name) + 1
+		return
 	}
+	l.name(name)
+}
+
+func (l *list) name(name string) {
+	if len(l.text) > 0 {
+		l.text = append(l.text, ':')
+	}
+	l.text = append(l.text, name...)
 	l.line += len(name) + 1
 }

@@ -3,6 +3,10 @@ package dkim
 import (
 	"context"
 	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +14,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/emersion/go-msgauth/dkim"
+	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/wire/dkim"
 	"tenma/relay/wire/header"
 	"tenma/relay/wire/smtp"
 )
@@ -25,7 +29,7 @@ const maxHeader = 1 << 20
 // Signer signs mail. All methods may be called from any goroutine.
 type Signer struct {
 	keys    atomic.Pointer[keySet]
-	scratch sync.Pool // of *[]byte
+	desks   sync.Pool // of *desk
 	log     *slog.Logger
 	library func() (library, error) // opens it when called first
 }
@@ -173,9 +177,9 @@ func (s *Signer) Sign(ctx context.Context, e *mail.Envelope, body io.Reader) ([]
 	if len(set.domains) == 0 || !vouched(e) {
 		return nil, nil
 	}
-	buf := s.buffer()
-	defer s.putBack(buf)
-	section, start, err := readHeader(buf, e.Prefix, body)
+	m := s.desk()
+	defer s.clear(m)
+	section, start, err := m.readHeader(e.Prefix, body)
 	if err != nil {
 		return nil, fmt.Errorf("dkim: %w", err)
 	}
@@ -183,11 +187,17 @@ func (s *Signer) Sign(ctx context.Context, e *mail.Envelope, body io.Reader) ([]
 	if keys == nil {
 		return nil, nil
 	}
-	signers, err := open(keys, section, start)
-	if err == nil {
-		err = pour(ctx, signers, body, (*buf)[:cap(*buf)]) // what lay in it is signed
+	for _, k := range keys {
+		if k.err != nil {
+			return nil, fmt.Errorf("dkim: key %s: %w", Name(k.Selector, k.Domain), k.err)
+		}
 	}
-	return closeAll(signers, err)
+	m.names, m.fields = signed(section, m.names, m.fields)
+	hash, err := m.readBody(ctx, start, body)
+	if err != nil {
+		return nil, fmt.Errorf("dkim: %w", err)
+	}
+	return m.sign(keys, hash)
 }
 
 // choose picks the keys for a message.
@@ -212,28 +222,38 @@ func (s *keySet) choose(e *mail.Envelope, h header.Section) []loaded {
 	return nil
 }
 
-func (s *Signer) buffer() *[]byte {
-	if b, ok := s.scratch.Get().(*[]byte); ok {
-		return b
-	}
-	b := make([]byte, 0, 32<<10)
-	return &b
+// desk is where one message is signed. Desks are used again.
+type desk struct {
+	text   []byte // the header section, then pieces of the body
+	names  []byte // of the signed fields
+	fields []byte // these, in relaxed form
+	body   *dkim.BodyHash
 }
 
-func (s *Signer) putBack(buf *[]byte) {
-	const keep = 128 << 10
-	if cap(*buf) <= keep {
-		s.scratch.Put(buf)
+func (s *Signer) desk() *desk {
+	if d, ok := s.desks.Get().(*desk); ok {
+		return d
 	}
+	return &desk{text: make([]byte, 0, 32<<10), body: dkim.NewBodyHash()}
+}
+
+func (s *Signer) clear(d *desk) {
+	const keep = 128 << 10
+	if cap(d.text)+cap(d.fields) > keep {
+		return
+	}
+	d.text, d.names, d.fields = d.text[:0], d.names[:0], d.fields[:0]
+	d.body.Reset()
+	s.desks.Put(d)
 }
 
 // readHeader reads the message until its header section is whole. What it read
-// of the body already is start. Both lie in buf.
-func readHeader(buf *[]byte, prefix []byte, body io.Reader) (section header.Section, start []byte, err error) {
-	b := append((*buf)[:0], prefix...)
+// of the body already is start. Both lie in d.text.
+func (d *desk) readHeader(prefix []byte, body io.Reader) (section header.Section, start []byte, err error) {
+	d.text = append(d.text, prefix...)
 	for searched := 0; ; {
+		b := d.text
 		if end, at, ok := header.End(b, searched); ok {
-			*buf = b
 			return header.Section(b[:end]), b[at:], nil
 		}
 		if searched = len(b); searched > maxHeader {
@@ -243,10 +263,9 @@ func readHeader(buf *[]byte, prefix []byte, body io.Reader) (section header.Sect
 			b = append(make([]byte, 0, 2*cap(b)), b...)
 		}
 		n, err := body.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		*buf = b
+		d.text = b[:len(b)+n]
 		if err == io.EOF && n == 0 {
-			return header.Section(b), nil, nil // header fields alone
+			return header.Section(d.text), nil, nil // header fields alone
 		}
 		if err != nil && err != io.EOF {
 			return nil, nil, err
@@ -254,72 +273,45 @@ func readHeader(buf *[]byte, prefix []byte, body io.Reader) (section header.Sect
 	}
 }
 
-// open starts one signature per key and gives each the header section and the
-// start of the body.
-func open(keys []loaded, section header.Section, start []byte) (signers []*dkim.Signer, err error) {
-	names, fields := signed(section)
-	fields = append(fields, '\r', '\n')
-	for _, k := range keys {
-		if k.err != nil {
-			return signers, fmt.Errorf("key %s: %w", Name(k.Selector, k.Domain), k.err)
-		}
-		sg, err := dkim.NewSigner(&dkim.SignOptions{
-			Domain: string(k.Domain), Selector: k.Selector, Signer: k.signer, Hash: crypto.SHA256, HeaderKeys: names,
-			HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
-		})
-		if err != nil {
-			return signers, err
-		}
-		signers = append(signers, sg)
-		if _, err := sg.Write(fields); err != nil {
-			return signers, err
-		}
-		if len(start) > 0 {
-			if _, err := sg.Write(start); err != nil {
-				return signers, err
-			}
-		}
-	}
-	return signers, nil
-}
-
-// pour gives the rest of the body to all signers.
-func pour(ctx context.Context, signers []*dkim.Signer, body io.Reader, buf []byte) error {
+// readBody reads the rest of the body, over the header section, and gives the
+// hash of the whole.
+func (d *desk) readBody(ctx context.Context, start []byte, body io.Reader) (hash [sha256.Size]byte, err error) {
+	d.body.Write(start)
+	buf := d.text[:cap(d.text)]
 	for {
 		if err := ctx.Err(); err != nil {
-			return err
+			return hash, err
 		}
-		n, end := body.Read(buf)
-		for _, sg := range signers {
-			if n > 0 {
-				if _, err := sg.Write(buf[:n]); err != nil {
-					return err
-				}
-			}
+		n, err := body.Read(buf)
+		d.body.Write(buf[:n])
+		if err == io.EOF {
+			return d.body.Sum(), nil
 		}
-		if end == io.EOF {
-			return nil
-		}
-		if end != nil {
-			return end
+		if err != nil {
+			return hash, err
 		}
 	}
 }
 
-// closeAll ends every signer, which computes its signature, and joins the
-// fields. All or none: half of the signatures would be fewer than promised.
-func closeAll(signers []*dkim.Signer, err error) ([]byte, error) {
-	var text []byte
-	for _, sg := range signers {
-		if e := sg.Close(); e != nil && err == nil {
-			err = e
+// sign makes a field with each key. All or none: half of the signatures would be
+// fewer than promised.
+func (d *desk) sign(keys []loaded, hash [sha256.Size]byte) (fields []byte, err error) {
+	for _, k := range keys {
+		f := dkim.Signature{Domain: string(k.Domain), Selector: k.Selector, Time: time.Now(), Names: d.names, Body: hash}
+		opts := crypto.SHA256
+		switch k.signer.Public().(type) {
+		case *rsa.PublicKey:
+			f.Algorithm = "rsa-sha256"
+		case ed25519.PublicKey:
+			f.Algorithm, opts = "ed25519-sha256", crypto.Hash(0) // the digest is the message (RFC 8463 section 3)
 		}
-		if err == nil {
-			text = append(text, sg.Signature()...)
+		value := f.Value()
+		digest := dkim.Digest(d.fields, value)
+		signature, err := k.signer.Sign(rand.Reader, digest[:], opts)
+		if err != nil {
+			return nil, fmt.Errorf("dkim: key %s: %w", Name(k.Selector, k.Domain), err)
 		}
+		fields = dkim.AppendSigned(fields, value, signature)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("dkim: %w", err)
-	}
-	return text, nil
+	return fields, nil
 }
