@@ -3,11 +3,12 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"html/template"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"tenma/bench/report/chart"
 )
 
 // Bounds of what is drawn: beyond them a page is no help.
@@ -20,7 +21,7 @@ const (
 type group struct {
 	title, note string
 	closed      bool // folded away in the page
-	charts      []drawing
+	charts      []chart.Drawing
 }
 
 // groups gives all charts of the report, in the order of the page.
@@ -77,8 +78,8 @@ func (r *Report) groups() ([]group, error) {
 }
 
 // barsOf draws columns; of a key with alternatives the first that applies.
-func (s *scenario) barsOf(keys []string) []drawing {
-	var all []drawing
+func (s *scenario) barsOf(keys []string) []chart.Drawing {
+	var all []chart.Drawing
 	for _, key := range keys {
 		for alternative := range strings.SplitSeq(key, "|") {
 			i := slices.IndexFunc(s.columns, func(c column) bool { return c.key == alternative })
@@ -101,9 +102,9 @@ func unique(all []group) {
 	for i := range all {
 		for j := range all[i].charts {
 			d := &all[i].charts[j]
-			id := strings.ToLower(d.name) // some file systems do not tell them apart
+			id := strings.ToLower(d.Name) // some file systems do not tell them apart
 			if seen[id]++; seen[id] > 1 {
-				d.name = fmt.Sprintf("%s.%d", d.name, seen[id])
+				d.Name = fmt.Sprintf("%s.%d", d.Name, seen[id])
 			}
 		}
 	}
@@ -123,34 +124,27 @@ func (r *Report) WriteCharts(dir string, png bool) ([]string, error) {
 	var names []string
 	for _, g := range groups {
 		for _, d := range g.charts {
-			text, err := d.file()
+			text, err := d.File()
 			if err == nil {
-				err = os.WriteFile(filepath.Join(dir, d.name+".svg"), []byte(text), 0o644)
+				err = os.WriteFile(filepath.Join(dir, d.Name+".svg"), []byte(text), 0o644)
 			}
 			if err == nil && png {
-				err = d.writePNG(filepath.Join(dir, d.name+".png"))
+				err = writePNG(d, filepath.Join(dir, d.Name+".png"))
 			}
 			if err != nil {
 				return names, err
 			}
-			names = append(names, d.name)
+			names = append(names, d.Name)
 		}
 	}
 	return names, nil
 }
 
-func (d drawing) writePNG(name string) error {
+func writePNG(d chart.Drawing, name string) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
-	err = d.png(f)
+	err = d.PNG(f)
 	return cmp.Or(err, f.Close())
-}
-
-// inline gives the SVG as a part of the HTML page. Its texts were escaped when
-// they were drawn.
-func (d drawing) inline() (template.HTML, error) {
-	text, err := d.svg()
-	return template.HTML(text), err
 }

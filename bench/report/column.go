@@ -195,6 +195,14 @@ func parseSize(s string) (octets float64, ok bool) {
 	return v * unit, known && err == nil && v > 0 && !math.IsInf(v, 0)
 }
 
+// milliseconds as people say them.
+func milliseconds(v float64) string {
+	if v >= 1000 {
+		return trim0(significant(v/1000)) + " s"
+	}
+	return trim0(significant(v)) + " ms"
+}
+
 // octets as people say them.
 func octets(v float64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}

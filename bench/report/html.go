@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"html/template"
 	"strings"
+
+	"tenma/bench/report/chart"
 )
 
 //go:embed page.html
@@ -67,7 +69,7 @@ func (r *Report) HTML() (string, error) {
 func (r *Report) page() (*htmlPage, error) {
 	set := r.setting()
 	p := &htmlPage{
-		Title: r.options.Title, Against: orNone(r.options.Against), Style: template.CSS(variables() + face),
+		Title: r.options.Title, Against: orNone(r.options.Against), Style: template.CSS(chart.Style()),
 		HowToRead: strings.NewReplacer("*", "", `\`, "").Replace(r.howToRead()),
 		Servers:   r.mtas(), Machines: set.machines, Date: set.date, Runs: plural(set.rounds, "run"), Settings: set.servers,
 	}
@@ -81,11 +83,11 @@ func (r *Report) page() (*htmlPage, error) {
 	for _, g := range groups {
 		h := htmlGroup{Title: g.title, Note: g.note, Closed: g.closed}
 		for _, d := range g.charts {
-			svg, err := d.inline()
+			svg, err := d.SVG()
 			if err != nil {
 				return nil, err
 			}
-			h.Charts = append(h.Charts, svg)
+			h.Charts = append(h.Charts, template.HTML(svg)) // its texts were escaped as they were drawn
 		}
 		p.Groups = append(p.Groups, h)
 	}

@@ -39,7 +39,7 @@ type scenario struct {
 type server struct {
 	mta     string
 	rounds  []load.Result // by round
-	slot    int           // colour, the same in all scenarios
+	color   int           // by number, the same in all scenarios
 	refused string        // why there are no ratios over the first server; empty: there are
 	base    bool          // is the one compared against
 }
@@ -65,15 +65,15 @@ func New(results []load.Result, o Options) *Report {
 		seen[id] = true
 		r.results = append(r.results, one)
 	}
-	slot := map[string]int{}
+	colors := map[string]int{}
 	for _, one := range r.results {
 		if r.options.Against == "" && one.MTA != none {
 			r.options.Against = one.MTA
 		}
-		if _, known := slot[one.MTA]; !known {
-			slot[one.MTA] = len(slot)
+		if _, known := colors[one.MTA]; !known {
+			colors[one.MTA] = len(colors)
 		}
-		r.add(one, slot[one.MTA])
+		r.add(one, colors[one.MTA])
 	}
 	slices.SortStableFunc(r.scenarios, func(a, b scenario) int { return naturally(a.name, b.name) })
 	for i := range r.scenarios {
@@ -83,7 +83,7 @@ func New(results []load.Result, o Options) *Report {
 	return r
 }
 
-func (r *Report) add(one load.Result, slot int) {
+func (r *Report) add(one load.Result, color int) {
 	i := slices.IndexFunc(r.scenarios, func(s scenario) bool { return s.name == one.Scenario })
 	if i < 0 {
 		i = len(r.scenarios)
@@ -93,7 +93,7 @@ func (r *Report) add(one load.Result, slot int) {
 	j := slices.IndexFunc(s.servers, func(v server) bool { return v.mta == one.MTA })
 	if j < 0 {
 		j = len(s.servers)
-		s.servers = append(s.servers, server{mta: one.MTA, slot: slot})
+		s.servers = append(s.servers, server{mta: one.MTA, color: color})
 	}
 	s.servers[j].rounds = append(s.servers[j].rounds, one)
 }
@@ -229,25 +229,25 @@ func (v *server) worst(get func(r *load.Result) int64) int64 {
 
 func (v *server) lost() int64 { return v.worst(func(r *load.Result) int64 { return r.Lost }) }
 
-// typical is the round whose rate is nearest to the median.
+// typical is the round whose rate is nearest to the median, of those with a
+// course if any has one.
 func (v *server) typical() *load.Result {
-	rate := func(r *load.Result) float64 {
-		if r.DeliverRate > 0 {
-			return r.DeliverRate
-		}
-		return r.AcceptRate
-	}
-	var all []float64
+	rate := func(r *load.Result) float64 { return cmp.Or(r.DeliverRate, r.AcceptRate) }
+	var rates []float64
+	var some []*load.Result
 	for i := range v.rounds {
-		all = append(all, rate(&v.rounds[i]))
-	}
-	slices.Sort(all)
-	m := median(all)
-	best := &v.rounds[0]
-	for i := range v.rounds {
-		if x := &v.rounds[i]; math.Abs(rate(x)-m) < math.Abs(rate(best)-m) {
-			best = x
+		x := &v.rounds[i]
+		rates = append(rates, rate(x))
+		if len(x.Series) > 1 {
+			some = append(some, x)
 		}
 	}
-	return best
+	if len(some) == 0 {
+		return &v.rounds[0]
+	}
+	slices.Sort(rates)
+	m := median(rates)
+	return slices.MinFunc(some, func(a, b *load.Result) int {
+		return cmp.Compare(math.Abs(rate(a)-m), math.Abs(rate(b)-m))
+	})
 }

@@ -1,4 +1,4 @@
-package report
+package chart
 
 import (
 	"bytes"
@@ -58,51 +58,52 @@ const (
 	series // the first of the servers'
 )
 
-// Servers beyond these share the last colour; their names tell them apart.
-const slots = 6
+// colorOf gives the colour of a server by its number. Those beyond the sixth
+// share the last one; their names tell them apart.
+func colorOf(server int) int { return series + min(server, 5) }
 
-func slotPaint(slot int) int { return series + min(slot, slots-1) }
-
-// drawing is a chart before it has a format.
-type drawing struct {
-	name          string // of a file, without its ending
-	title         string // for those who cannot see it
+// A Drawing is a chart before it has a format.
+type Drawing struct {
+	Name          string // of a file, without its ending
+	Title         string // for those who cannot see it
 	width, height vg.Length
 	draw          func(p *pen)
 }
 
-// variables is the CSS that gives the colours of the charts their values.
-func variables() string {
+// Style is the CSS that gives the colours of the charts their values, for light
+// and dark, and their font. Its variables serve the page around the charts too:
+// --page, --ink, --soft (second to the ink), --rule and --bad.
+func Style() string {
 	var light, dark strings.Builder
 	for _, p := range paints() {
 		fmt.Fprintf(&light, "--%s:%s;", p.name, hex(p.light))
 		fmt.Fprintf(&dark, "--%s:%s;", p.name, hex(p.dark))
 	}
-	return ":root{color-scheme:light dark;" + light.String() + "}\n@media(prefers-color-scheme:dark){:root{" + dark.String() + "}}\n"
+	return ":root{color-scheme:light dark;" + light.String() + "}\n@media(prefers-color-scheme:dark){:root{" + dark.String() + "}}\n" + face + "\n"
 }
 
 // face is the font of the charts. Arial and Helvetica have the widths of
 // Liberation Sans, by which the texts are placed.
 const face = `text{font-family:"Liberation Sans",Arial,Helvetica,sans-serif;white-space:pre}`
 
-// svg gives the element to stand in a page that has the variables.
-func (d drawing) svg() (string, error) { return d.vector("") }
+// SVG gives the element to stand in an HTML page that has Style.
+func (d Drawing) SVG() (string, error) { return d.vector("") }
 
-// file gives the SVG by itself, with its own colours for light and dark.
-func (d drawing) file() (string, error) {
-	return d.vector("<style>" + variables() + face + "</style><rect width=\"100%\" height=\"100%\" style=\"fill:var(--page)\"/>\n")
+// File gives the SVG to stand by itself, with its own colours for light and dark.
+func (d Drawing) File() (string, error) {
+	return d.vector("<style>" + Style() + "</style><rect width=\"100%\" height=\"100%\" style=\"fill:var(--page)\"/>\n")
 }
 
-func (d drawing) vector(head string) (string, error) {
+func (d Drawing) vector(head string) (string, error) {
 	c := vgsvg.New(d.width, d.height)
 	d.draw(newPen(draw.NewCanvas(c, d.width, d.height)))
 	var b bytes.Buffer
 	if _, err := c.WriteTo(&b); err != nil {
-		return "", fmt.Errorf("chart %s: %w", d.name, err)
+		return "", fmt.Errorf("chart %s: %w", d.Name, err)
 	}
 	_, body, found := strings.Cut(b.String(), "xmlns:xlink=\"http://www.w3.org/1999/xlink\">\n")
 	if !found {
-		return "", fmt.Errorf("chart %s: no head of an SVG document", d.name)
+		return "", fmt.Errorf("chart %s: no head of an SVG document", d.Name)
 	}
 	for _, p := range paints() {
 		body = strings.ReplaceAll(body, ":"+hex(p.light), ":var(--"+p.name+")")
@@ -110,11 +111,11 @@ func (d drawing) vector(head string) (string, error) {
 	// What the style sheet says once for all texts.
 	body = strings.NewReplacer("font-family:Liberation Sans;", "", "font-variant:normal;", "", "font-weight:normal;", "", "font-style:normal;", "", "\n\tstyle=", " style=").Replace(body)
 	return fmt.Sprintf("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" role=\"img\"><title>%s</title>\n%s%s",
-		d.width.Points(), d.height.Points(), escape(d.title), head, body), nil
+		d.width.Points(), d.height.Points(), escape(d.Title), head, body), nil
 }
 
-// png writes the chart as it is on a light page, at twice its size.
-func (d drawing) png(w io.Writer) error {
+// PNG writes the chart as it is on a light page, at twice its size.
+func (d Drawing) PNG(w io.Writer) error {
 	c := vgimg.NewWith(vgimg.UseWH(d.width, d.height), vgimg.UseDPI(2*72), vgimg.UseBackgroundColor(paints()[page].light))
 	d.draw(newPen(draw.NewCanvas(c, d.width, d.height)))
 	_, err := vgimg.PngCanvas{Canvas: c}.WriteTo(w)

@@ -1,4 +1,4 @@
-package report
+package chart
 
 import (
 	"math"
@@ -14,11 +14,12 @@ import (
 // Sizes of the charts, in points. A chart is as wide as a phone, so that its
 // texts can be read there; wider pages put several side by side.
 const (
-	chartWidth = vg.Length(360)
-	textSize   = vg.Length(11)
-	titleSize  = vg.Length(13)
-	smallSize  = vg.Length(9.5)
-	hair       = vg.Length(0.75)
+	wide      = vg.Length(360)
+	textSize  = vg.Length(11)
+	titleSize = vg.Length(13)
+	smallSize = vg.Length(10)
+	hair      = vg.Length(0.75)
+	mostName  = vg.Length(110) // of the name of a server
 )
 
 // pen draws on a canvas whose origin is the lower left corner.
@@ -50,7 +51,8 @@ func (p *pen) style(size vg.Length, paint int, at text.XAlignment) text.Style {
 
 // text writes at a point, centred on it vertically.
 func (p *pen) text(x, y vg.Length, s string, size vg.Length, paint int, at text.XAlignment) {
-	p.c.FillText(p.style(size, paint, at), vg.Point{X: x, Y: y}, s)
+	// The middle of a line with its descenders is lower than that of its letters.
+	p.c.FillText(p.style(size, paint, at), vg.Point{X: x, Y: y + size/10}, s)
 }
 
 // heading writes the title of a chart and the line under it at the top, and
@@ -58,8 +60,8 @@ func (p *pen) text(x, y vg.Length, s string, size vg.Length, paint int, at text.
 func (p *pen) heading(title, under string, height vg.Length) vg.Length {
 	sty := p.style(titleSize, ink, left)
 	sty.Font.Weight = bold
-	p.c.FillText(sty, vg.Point{X: 0, Y: height - 11}, p.fit(title, titleSize, chartWidth))
-	p.text(0, height-27, p.fit(under, smallSize, chartWidth), smallSize, soft, left)
+	p.c.FillText(sty, vg.Point{X: 0, Y: height - 11}, p.fit(title, titleSize, wide))
+	p.text(0, height-27, p.fit(under, smallSize, wide), smallSize, soft, left)
 	return height - 40
 }
 
@@ -81,11 +83,12 @@ func (p *pen) box(x0, y0, x1, y1 vg.Length, paint int) {
 	p.c.FillPolygon(p.colors[paint].light, []vg.Point{{X: x0, Y: y0}, {X: x1, Y: y0}, {X: x1, Y: y1}, {X: x0, Y: y1}})
 }
 
-func (p *pen) line(width vg.Length, paint int, dashes []vg.Length, points ...vg.Point) {
-	if len(points) < 2 {
-		return
-	}
-	p.c.StrokeLines(draw.LineStyle{Color: p.colors[paint].light, Width: width, Dashes: dashes}, points)
+func (p *pen) line(width vg.Length, paint int, points ...vg.Point) {
+	p.c.StrokeLines(draw.LineStyle{Color: p.colors[paint].light, Width: width}, points)
+}
+
+func (p *pen) dashed(width vg.Length, paint int, points ...vg.Point) {
+	p.c.StrokeLines(draw.LineStyle{Color: p.colors[paint].light, Width: width, Dashes: []vg.Length{2, 2}}, points)
 }
 
 func (p *pen) dot(at vg.Point, radius vg.Length, paint int) {
@@ -131,20 +134,6 @@ func (s scale) powers() []float64 {
 	return all
 }
 
-// round is the next value of 1, 2 or 5 times a power of ten.
-func round(v float64) float64 {
-	if v <= 0 {
-		return 1
-	}
-	p := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 2, 5} {
-		if v <= m*p*(1+1e-9) {
-			return m * p
-		}
-	}
-	return 10 * p
-}
-
 // spread moves places that are less than a distance apart, keeping their order,
 // so that the texts at them do not cover each other, within low and high as far
 // as there is room. The places must be sorted.
@@ -168,12 +157,4 @@ func spread(at []vg.Length, apart, low, high vg.Length) {
 			return
 		}
 	}
-}
-
-// short durations as people say them, from milliseconds.
-func milliseconds(v float64) string {
-	if v >= 1000 {
-		return trim0(significant(v/1000)) + " s"
-	}
-	return trim0(significant(v)) + " ms"
 }
