@@ -2,10 +2,15 @@ package internet
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
 )
+
+// maxOnRoad is how many octets may be on the road at once. More are the replies
+// to a client that does not read them.
+const maxOnRoad = 1 << 20
 
 // tarpitSlice is how often a tarpit lets some octets pass, about.
 const tarpitSlice = 100 * time.Millisecond
@@ -44,6 +49,7 @@ type far struct {
 
 	mu    sync.Mutex
 	queue []parcel
+	size  int // octets in queue
 	ended bool
 	err   error
 }
@@ -66,6 +72,10 @@ func (f *far) Write(p []byte) (int, error) {
 	if f.err != nil {
 		return 0, f.err
 	}
+	if f.size+len(p) > maxOnRoad {
+		return 0, errors.New("too much on the road to a client that does not read")
+	}
+	f.size += len(p)
 	now := time.Now()
 	if now.Before(f.free) {
 		now = f.free
@@ -115,6 +125,9 @@ func (f *far) carry() {
 		if _, err := f.Conn.Write(p.data); err != nil {
 			f.fail(err)
 		}
+		f.mu.Lock()
+		f.size -= len(p.data)
+		f.mu.Unlock()
 	}
 }
 
@@ -123,6 +136,13 @@ func (f *far) fail(err error) {
 	defer f.mu.Unlock()
 	f.err, f.queue = err, nil
 }
+
+// SetWriteDeadline does nothing: a write never waits, and what is on the road
+// is not to be stopped by a deadline that package tls sets when it closes.
+func (f *far) SetWriteDeadline(time.Time) error { return nil }
+
+// SetDeadline is SetReadDeadline.
+func (f *far) SetDeadline(t time.Time) error { return f.Conn.SetReadDeadline(t) }
 
 // Close waits until what is on the road has arrived.
 func (f *far) Close() error {

@@ -83,7 +83,7 @@ func (h *heads) next(p []byte) {
 			h.n += copy(h.part[h.n:], p)
 			return
 		}
-		line := p[:i]
+		line := p[:min(i, maxField)]
 		if h.n > 0 {
 			h.n += copy(h.part[h.n:], line)
 			line = h.part[:h.n]

@@ -129,6 +129,7 @@ func (s *session) bdat(h *host, arg []byte) error {
 		_ = s.mistake("501 5.5.4 Bad chunk size")
 		return errEnd // where the next command begins is not known
 	}
+	final := is(last, "LAST") // the line lies in the buffer that the chunk is read into
 	taken := s.ready()
 	if taken && s.own != nil {
 		h = s.own
@@ -153,7 +154,7 @@ func (s *session) bdat(h *host, arg []byte) error {
 	switch {
 	case !taken:
 		return s.mistake("503 5.5.1 Need RCPT before BDAT")
-	case !is(last, "LAST"):
+	case !final:
 		s.write("250 2.0.0 Octets received")
 		return nil
 	}

@@ -17,7 +17,7 @@ import (
 const (
 	firstBuffer = 16 << 10         // what most bursts of a sender fit in
 	bigBuffer   = 256 << 10        // after reads that filled the buffer: fewer reads of large messages
-	idle        = 10 * time.Minute // without a word the connection is closed
+	idle        = 10 * time.Minute // without a word, or unread replies, the connection is closed
 	idleStep    = time.Minute      // how exactly idle is kept: a deadline for each read costs
 	maxLine     = 4096             // octets of a command
 	maxMistakes = 100              // commands that are none
@@ -116,7 +116,7 @@ func (s *session) fill(busy bool) error {
 	for {
 		if now := time.Now(); s.by.Sub(now) < idle-idleStep {
 			s.by = now.Add(idle)
-			if err := s.raw.SetReadDeadline(s.by); err != nil {
+			if err := s.raw.SetDeadline(s.by); err != nil {
 				return err
 			}
 		}

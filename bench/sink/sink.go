@@ -91,6 +91,7 @@ func (s *Sink) Run(ctx context.Context) error {
 			return fmt.Errorf("the folder to store messages in: %w", err)
 		}
 	}
+	defer s.running.Wait()
 	failed := make(chan error, 1)
 	if s.cfg.Control != "" {
 		l, err := s.cfg.Net("tcp", s.cfg.Control)
@@ -103,13 +104,11 @@ func (s *Sink) Run(ctx context.Context) error {
 				failed <- fmt.Errorf("the control port: %w", err)
 			}
 		})
-		defer s.running.Wait()
 		defer srv.Close()
 	}
 	s.mu.Lock()
 	s.ctx = ctx
 	s.mu.Unlock()
-	defer s.running.Wait()
 	defer func() {
 		cancel()
 		_ = s.Down(true)
@@ -249,20 +248,18 @@ func (s *Sink) serve(ctx context.Context, d *door) {
 			}
 			continue
 		}
-		s.running.Go(func() { s.converse(ctx, d, c) })
+		raise(&s.tally.Load().peak, s.open.Add(1))
+		at := d.open.Add(1)
+		s.running.Go(func() { s.converse(ctx, d, c, at) })
 	}
 }
 
-// converse serves one connection.
-func (s *Sink) converse(ctx context.Context, d *door, c net.Conn) {
-	defer c.Close()
-	t := s.tally.Load()
-	t.conns.Add(1)
-	raise(&t.peak, s.open.Add(1))
+// converse serves one connection, of which its door has open.
+func (s *Sink) converse(ctx context.Context, d *door, c net.Conn, open int64) {
 	defer s.open.Add(-1)
-	at := d.open.Add(1)
 	defer d.open.Add(-1)
-
+	defer c.Close()
+	s.tally.Load().conns.Add(1)
 	session := newSession(ctx, s, d, c)
 	s.mu.Lock()
 	s.number++
@@ -275,5 +272,5 @@ func (s *Sink) converse(ctx context.Context, d *door, c net.Conn) {
 		s.mu.Unlock()
 	}()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	session.run(at)
+	session.run(open)
 }

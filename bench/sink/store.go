@@ -41,12 +41,12 @@ func (st *store) giveBack() {
 
 // write writes one message. tagged is false for one of no run.
 func (st *store) write(tag load.Tag, tagged bool, count uint32, data []byte) error {
-	name := fmt.Sprintf("untagged.%d", st.other.Add(1))
-	if tagged {
-		name = fmt.Sprintf("%s.%d", strings.Map(harmless, tag.Run), tag.N)
-		if count > 1 {
-			name += fmt.Sprintf(".%d", count)
-		}
+	name := fmt.Sprintf("%s.%d", strings.Map(harmless, tag.Run), tag.N)
+	switch {
+	case !tagged:
+		name = fmt.Sprintf("untagged.%d", st.other.Add(1))
+	case count > 1:
+		name += fmt.Sprintf(".%d", count)
 	}
 	err := os.WriteFile(filepath.Join(st.dir, name+".eml"), data, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
