@@ -19,6 +19,7 @@ type Queue struct {
 	Deferred    prometheus.Gauge       // messages in memory that wait for their time
 	Running     prometheus.Gauge       // attempts under way
 	Lanes       prometheus.Gauge       // lanes in memory
+	Resting     prometheus.Gauge       // lanes that rest because their hosts cannot be reached
 	Paused      prometheus.Gauge       // shards that hold deliveries because the spool is sick
 	// Sent is the time from acceptance to the next hop's word that it has the
 	// message, for each recipient, by "class": urgent, normal, bulk, in this order.
@@ -64,6 +65,7 @@ func newQueue(f promauto.Factory) *Queue {
 		Deferred: gauge("deferred", "Messages in memory that wait for their time."),
 		Running:  gauge("running", "Attempts under way; one may hold several recipients."),
 		Lanes:    gauge("lanes", "Lanes in memory."),
+		Resting:  gauge("resting_lanes", "Lanes whose destination cannot be reached; their mail waits for a probe to succeed."),
 		Paused:   gauge("paused_shards", "Shards that hold deliveries because the spool is sick."),
 	}
 }

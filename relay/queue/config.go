@@ -7,6 +7,7 @@ import (
 	"tenma/metrics"
 	"tenma/relay/mail"
 	"tenma/relay/queue/fate"
+	"tenma/relay/queue/rest"
 	"tenma/spool"
 )
 
@@ -20,6 +21,7 @@ type Config struct {
 	Horizon         time.Duration   // items due later leave memory; 0: 15 min
 	LaneConnections int             // attempts that run at a time in a lane; 0: 10
 	LaneReady       int             // messages of a lane, in each priority class, held ready for an attempt; 0: 1024
+	RestAfter       int             // attempts in a row that open no session put their lane to rest; 0: rest.Failures
 	MaxRunning      int             // deliveries that run at a time in all lanes; 0: 20,000; a change needs a restart
 }
 
@@ -55,6 +57,7 @@ func (c Config) withDefaults() *settings {
 	setDefault(&c.Horizon, 15*time.Minute)
 	setDefault(&c.LaneConnections, 10)
 	setDefault(&c.LaneReady, 1024)
+	setDefault(&c.RestAfter, rest.Failures)
 	setDefault(&c.MaxRunning, 20_000)
 	rules := fate.Rules{Retry: c.Retry, Jitter: c.Jitter, Expire: c.Expire, DelayNotice: c.DelayNotice}
 	return &settings{Config: c, rules: rules}

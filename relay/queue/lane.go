@@ -1,43 +1,14 @@
 package queue
 
 import (
-	"tenma/relay/mail"
 	"tenma/relay/queue/item"
+	"tenma/relay/queue/lanes"
+	"tenma/relay/queue/rest"
 	"tenma/relay/queue/view"
-	"tenma/relay/wire/smtp"
-	"tenma/spool"
 )
 
 // classes is the number of priority classes: urgent, normal, bulk.
 const classes = 3
-
-// Keys of lanes begin with what kind of lane it is, so that no configured name
-// can be taken for another kind.
-const (
-	keyRemote = '>'
-	keyLocal  = '@'
-	keyLookup = '?'
-)
-
-func laneKey(r *mail.Route) string {
-	if local(r) {
-		return string(keyLocal) + string(r.Lane)
-	}
-	return string(keyRemote) + string(r.Lane)
-}
-
-// lookupKey is the lane in which mail for a domain waits for its route.
-func lookupKey(d smtp.Domain) string { return string(keyLookup) + string(d) }
-
-func isLookup(key string) bool { return key[0] == keyLookup }
-
-// laneName is how operators and the log see a lane; a lookup is "?domain".
-func laneName(key string) mail.Lane {
-	if key == "" || isLookup(key) {
-		return mail.Lane(key)
-	}
-	return mail.Lane(key[1:])
-}
 
 // lane is a queue of messages that share limits. Its shard alone touches it,
 // except last.
@@ -57,7 +28,8 @@ type lane struct {
 	starved bool // stands in shard.starved
 	idle    bool // stands in shard.idle
 
-	lookup lookup // of a lane of keyLookup
+	lookup lookup // of a lane of lookups
+	rest   rest.Rest
 	last   view.LastReply
 }
 
@@ -122,7 +94,7 @@ func (s *shard) rest(l *lane) {
 	if !l.empty() || l.idle {
 		return
 	}
-	if isLookup(l.key) {
+	if lanes.IsLookup(l.key) {
 		s.forget(l)
 		return
 	}
@@ -142,6 +114,7 @@ func (s *shard) rest(l *lane) {
 func (s *shard) forget(l *lane) {
 	delete(s.lanes, l.key)
 	s.names.Release(l.num)
+	s.resting.Leave(l)
 }
 
 // places is how many parts of a class a lane may hold.
@@ -167,7 +140,7 @@ func (s *shard) offer(p *part, asked bool) {
 	switch {
 	case p.unsigned:
 		s.send(p.home, msg{kind: signPlease, part: p})
-	case isLookup(l.key):
+	case lanes.IsLookup(l.key):
 		l.ready[c].add(p, p.front)
 		s.lookUp(l)
 	default:
@@ -188,12 +161,12 @@ func (s *shard) pull(l *lane) {
 	if s.stopping {
 		return
 	}
-	if k := &l.lookup; isLookup(l.key) && k.wave == 0 && !k.running && l.looking == [classes]int{} {
+	if k := &l.lookup; lanes.IsLookup(l.key) && k.wave == 0 && !k.running && l.looking == [classes]int{} {
 		k.answer, k.wave = nil, l.overs() // came after the last answer: one of these asks again
 	}
 	for c := range l.over {
 		for l.over[c].Len() > 0 && l.open[c]+l.looking[c] < s.places() {
-			if isLookup(l.key) && l.lookup.wave == 0 {
+			if lanes.IsLookup(l.key) && l.lookup.wave == 0 {
 				return
 			}
 			id, live := s.items.Pop(&l.over[c])
@@ -249,7 +222,7 @@ func (s *shard) purge(p *part) {
 // sweep lets go of what has expired while it waited for a place or a run, so
 // that a lane that moves slowly or not at all still tells the senders in time.
 func (s *shard) sweep() {
-	now := seconds(s.now.Unix())
+	now := item.Seconds(s.now.Unix())
 	for _, l := range s.lanes {
 		for c := range l.ready {
 			for p := l.ready[c].first; p != nil; {
@@ -264,6 +237,8 @@ func (s *shard) sweep() {
 		s.pull(l)
 	}
 	if s.items.Overflowing() > 0 {
-		s.items.BuryBefore(now, func(id spool.ID) { s.send(s.q.owner(id), msg{kind: look, id: id}) })
+		s.items.BuryBefore(now, func(it *item.Item) {
+			s.send(s.q.owner(it.ID), msg{kind: look, id: it.ID, lane: s.lanes[s.names.Key(it.Lane)], flag: true})
+		})
 	}
 }

@@ -1,8 +1,12 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"sync/atomic"
+
+	"tenma/relay/queue/item"
+	"tenma/relay/queue/lanes"
 
 	"tenma/relay/mail"
 	"tenma/relay/queue/fate"
@@ -61,6 +65,7 @@ type ask struct {
 	lane   *lane // that holds a place for it; nil: none
 	class  uint8
 	answer *answer // what the lane's lookup has found
+	from   *lane   // in which it has expired
 	op     *op
 }
 
@@ -181,7 +186,7 @@ func (s *shard) load(l *ledger) {
 		if err == nil {
 			full, err = decode(&e)
 		}
-		s.box.post(msg{kind: perform, do: func() { s.loaded(l, full, err) }})
+		s.box.Post(msg{kind: perform, do: func() { s.loaded(l, full, err) }})
 	})
 }
 
@@ -249,6 +254,7 @@ func (s *shard) file(l *ledger, a ask, leader bool) {
 		s.wait(l.id, p.Next, s.laneOf(l, p.NextOne))
 	}
 	if len(p.Expired) > 0 {
+		s.quote(l, cmp.Or(a.from, a.lane))
 		s.decided(l, work{to: append([]int(nil), p.Expired...)})
 	}
 	if len(p.Due) > 0 {
@@ -272,14 +278,14 @@ func (s *shard) send1(l *ledger, d smtp.Domain, to []int, a ask, leader bool) {
 	}
 	switch {
 	case !ok:
-		s.propose(l, lookupKey(d), to, mail.Route{Domain: d}, a)
+		s.propose(l, lanes.Lookup(d), to, mail.Route{Domain: d}, a)
 	case o != nil:
 		s.decided(l, work{to: append([]int(nil), to...), outs: fate.Same(*o, len(to))})
 	case route.Kind == mail.Discard:
 		done := fate.Ours(250, smtp.Status{2, 0, 0}, "discarded", "LOCAL", nil)
 		s.decided(l, work{to: append([]int(nil), to...), outs: fate.Same(done, len(to)), lane: route.Lane})
 	default:
-		s.propose(l, laneKey(&route), to, route, a)
+		s.propose(l, lanes.Of(&route), to, route, a)
 	}
 }
 
@@ -300,10 +306,10 @@ func (s *shard) propose(l *ledger, key string, to []int, r mail.Route, a ask) {
 			p.Queued = due
 		}
 	}
-	p.expire = seconds(fate.Expiry(&s.conf.rules, l.env.Received, l.env.Expire).Unix())
+	p.expire = item.Seconds(fate.Expiry(&s.conf.rules, l.env.Received, l.env.Expire).Unix())
 	engine, id := s.q.deps.Spool, l.id
 	p.Open = func(ctx context.Context) (spool.Body, error) { return engine.Open(ctx, id) }
-	if !isLookup(key) {
+	if !lanes.IsLookup(key) {
 		p.unsigned = s.wantsSign(l)
 		p.Header = header(l)
 	}
@@ -360,7 +366,7 @@ func (s *shard) routed(p *part, a *answer, leader bool) {
 // outlived is the word of a lane that let go of a part because it expired.
 func (s *shard) outlived(p *part) {
 	if l, ok := s.detach(p); ok {
-		s.file(l, ask{}, false)
+		s.file(l, ask{from: p.lane}, false)
 		s.advance(l)
 	}
 }
@@ -415,7 +421,7 @@ func (l *ledger) exclusive() bool {
 func (s *shard) laneOf(l *ledger, i int) string {
 	d := l.env.Recipients[i].Address.Domain
 	if r, o, ok := s.q.deps.Router.Cached(d, l.env); ok && o == nil {
-		return laneKey(&r)
+		return lanes.Of(&r)
 	}
-	return lookupKey(d)
+	return lanes.Lookup(d)
 }

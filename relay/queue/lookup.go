@@ -41,7 +41,7 @@ func (s *shard) lookUp(l *lane) {
 	q.lookups.Do(func() {
 		a := &answer{domain: d}
 		a.route, a.outcome = q.deps.Router.Route(q.ctx, d, env)
-		s.box.post(msg{kind: perform, do: func() { s.answered(l, leader, a) }})
+		s.box.Post(msg{kind: perform, do: func() { s.answered(l, leader, a) }})
 	})
 }
 

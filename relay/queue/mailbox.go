@@ -1,8 +1,6 @@
 package queue
 
 import (
-	"sync"
-
 	"tenma/relay/mail"
 	"tenma/spool"
 )
@@ -14,7 +12,7 @@ const (
 	// To the shard that owns the message.
 	entryCame  kind = iota // entry: Feed handed it out
 	refused                // part: its lane is full; an item stands there in its place
-	look                   // id: a lane has a place for this message; answer may be set
+	look                   // id: a lane has a place for this message, answer may be set; outlived: it let go of it
 	routed                 // part: its domain was looked up; answer, leader
 	signPlease             // part: it got a place and wants its signature
 	finished               // part, outs: an attempt is done
@@ -32,10 +30,12 @@ const (
 	perform // do: anything rare
 )
 
-// msg is what shards tell each other.
+// msg is what shards tell each other. What stands in a shard's mailbox is
+// bounded by what is open: parts (places of lanes), runs, settlements, and
+// entries, of which Feed gets no more than credit ahead.
 type msg struct {
 	kind   kind
-	flag   bool // offered: asked; routed: leader; taken: claimed
+	flag   bool // offered: asked; look: outlived; routed: leader; taken: claimed
 	class  uint8
 	id     spool.ID
 	part   *part
@@ -47,39 +47,4 @@ type msg struct {
 	outs   []mail.Outcome
 	err    error
 	do     func()
-}
-
-// mailbox takes messages from any goroutine and never blocks, so that two
-// shards that write to each other cannot wait for each other. What stands in it
-// is bounded by what is open: parts (places of lanes), runs, settlements, and
-// entries, of which Feed gets no more than credit ahead.
-type mailbox struct {
-	mu   sync.Mutex
-	full []msg
-	wake chan struct{} // one token: full is not empty
-}
-
-func newMailbox() mailbox { return mailbox{wake: make(chan struct{}, 1)} }
-
-// post adds messages in their order.
-func (b *mailbox) post(m ...msg) {
-	b.mu.Lock()
-	first := len(b.full) == 0
-	b.full = append(b.full, m...)
-	b.mu.Unlock()
-	if first {
-		select {
-		case b.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// take gives all messages and leaves empty in their place.
-func (b *mailbox) take(empty []msg) []msg {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := b.full
-	b.full = empty[:0]
-	return all
 }

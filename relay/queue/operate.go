@@ -7,11 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"tenma/relay/mail"
+	"tenma/relay/queue/lanes"
+
 	"tenma/relay/queue/fate"
 	"tenma/relay/queue/item"
 	"tenma/relay/queue/view"
-	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
 
@@ -53,7 +53,7 @@ func (s *shard) apply(l *ledger, o op) {
 			}
 		}
 	case opDelete:
-		vs = deleted(l.env, &l.state)
+		vs = fate.Delete(&l.state)
 		changed = true
 	case opHold, opRelease:
 		changed = l.state.Held != (o.kind == opHold)
@@ -68,23 +68,15 @@ func (s *shard) apply(l *ledger, o op) {
 	s.commit(l, vs, nil)
 }
 
-// deleted gives the verdicts on recipients whose message an operator removes.
-func deleted(e *mail.Envelope, state *mail.State) []fate.Verdict {
-	o := fate.Ours(554, smtp.Status{5, 7, 0}, "removed by the operator", "LOCAL", nil)
-	var vs []fate.Verdict
-	for i, r := range state.Recipients {
-		if r.Fate.Final() {
-			continue
-		}
-		r.Fate, r.Due = mail.Deleted, time.Time{}
-		vs = append(vs, fate.Verdict{To: i, State: r, Event: mail.EventAdminBounce, Outcome: &o})
-	}
-	return vs
-}
-
 // Retry makes every deferred recipient of the messages due now, parked ones
 // too, and returns how many messages that changed. A held message stays held.
-func (q *Queue) Retry(ctx context.Context, f Filter) (int, error) { return q.operate(ctx, f, opRetry) }
+// Lanes that rest make their next probe now.
+func (q *Queue) Retry(ctx context.Context, f Filter) (int, error) {
+	if err := q.onShards(ctx, func(s *shard) { s.resting.Probe(s.now) }); err != nil {
+		return 0, err
+	}
+	return q.operate(ctx, f, opRetry)
+}
 
 // Delete removes messages without a DSN; each recipient that had no fate yet
 // gets an AdminBounce event. Running attempts finish first and count. It
@@ -132,7 +124,7 @@ func (q *Queue) operateOn(ctx context.Context, ids []spool.ID, kind opKind) (int
 	for _, id := range ids {
 		o := &op{kind: kind, done: func(err error) { results <- err }}
 		s := q.owner(id)
-		s.box.post(msg{kind: perform, do: func() { s.look(id, ask{op: o}) }})
+		s.box.Post(msg{kind: perform, do: func() { s.look(id, ask{op: o}) }})
 	}
 	n := 0
 	var failed error
@@ -190,7 +182,7 @@ func (q *Queue) Show(ctx context.Context, id spool.ID) (Message, error) {
 func (q *Queue) onShards(ctx context.Context, fn func(*shard)) error {
 	for _, s := range q.shards {
 		done := make(chan struct{})
-		s.box.post(msg{kind: perform, do: func() { fn(s); close(done) }})
+		s.box.Post(msg{kind: perform, do: func() { fn(s); close(done) }})
 		select {
 		case <-done:
 		case <-ctx.Done():
@@ -208,7 +200,7 @@ func (q *Queue) addLanes(ctx context.Context, ms []Message) error {
 		for i := range ms {
 			m := &ms[i]
 			add := func(key string) {
-				if n := laneName(key); n != "" && !slices.Contains(m.Lanes, n) {
+				if n := lanes.Name(key); n != "" && !slices.Contains(m.Lanes, n) {
 					m.Lanes = append(m.Lanes, n)
 				}
 			}
@@ -245,7 +237,7 @@ func (s *shard) summary(sum *Summary, byKey map[string]*LaneSummary) {
 	get := func(key string) *LaneSummary {
 		l := byKey[key]
 		if l == nil {
-			l = &LaneSummary{Lane: laneName(key)}
+			l = &LaneSummary{Lane: lanes.Name(key)}
 			byKey[key] = l
 		}
 		return l
@@ -277,6 +269,7 @@ func (s *shard) summary(sum *Summary, byKey map[string]*LaneSummary) {
 			out.Seen(oldest)
 		}
 		out.LastReply, out.LastAt = l.last.Get()
+		out.Resting, _ = l.rest.Resting()
 	}
 }
 

@@ -79,7 +79,7 @@ func TestFedLate(t *testing.T) {
 		synctest.Wait()
 		var got []msg
 		for _, s := range r.q.shards {
-			got = append(got, s.box.take(nil)...)
+			got = append(got, s.box.Take(nil)...)
 		}
 		if len(got) != 1 || string(got[0].entry.State) != "held" || len(r.q.credit) != ahead-1 {
 			t.Errorf("handed on: %+v, credit %d", got, len(r.q.credit))

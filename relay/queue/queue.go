@@ -14,6 +14,7 @@ import (
 
 	"tenma/metrics"
 	"tenma/relay/queue/item"
+	"tenma/relay/queue/lanes"
 	"tenma/relay/queue/pool"
 	"tenma/spool"
 )
@@ -114,7 +115,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	var told sync.WaitGroup
 	for _, s := range q.shards {
 		told.Add(1)
-		s.box.post(msg{kind: perform, do: func() { s.halting(); told.Done() }})
+		s.box.Post(msg{kind: perform, do: func() { s.halting(); told.Done() }})
 	}
 	told.Wait()
 	q.work.Wait() // no run starts from here on, so the count only falls
@@ -158,14 +159,14 @@ func (q *Queue) take(e spool.Entry) {
 			e = now
 		}
 	}
-	q.owner(e.ID).box.post(msg{kind: entryCame, entry: &e})
+	q.owner(e.ID).box.Post(msg{kind: entryCame, entry: &e})
 }
 
 // Apply makes c the configuration from now on. Dues that are set already stay.
 func (q *Queue) Apply(c Config) {
 	q.conf.Store(c.withDefaults())
 	for _, s := range q.shards {
-		s.box.post(msg{kind: perform, do: s.kick})
+		s.box.Post(msg{kind: perform, do: s.kick})
 	}
 }
 
@@ -176,9 +177,5 @@ func (q *Queue) owner(id spool.ID) *shard {
 
 // keeper is the shard of a lane.
 func (q *Queue) keeper(key string) *shard {
-	h := uint64(14695981039346656037) // FNV-1a, 64 bits
-	for i := range len(key) {
-		h = (h ^ uint64(key[i])) * 1099511628211
-	}
-	return q.shards[(h>>32)%uint64(len(q.shards))]
+	return q.shards[(lanes.Hash(key)>>32)%uint64(len(q.shards))]
 }

@@ -5,6 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"tenma/relay/queue/lanes"
+	"tenma/relay/queue/rest"
+
 	"tenma/relay/mail"
 	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
@@ -24,16 +27,18 @@ type run struct {
 
 	mu   sync.Mutex
 	held []*part // taken and not done
+
+	reached, unreached bool // the run's, until it has ended: a session opened, none did
 }
 
 // start gives ready parts to runs. Parts go to new runs while the lane may have
 // more, since a connection of its own keeps a message from waiting behind
 // another; after that they go into the channels.
 func (s *shard) start(l *lane) {
-	if l.readies() == 0 || s.stopping || isLookup(l.key) || !s.healthy() {
+	if l.readies() == 0 || s.stopping || lanes.IsLookup(l.key) || !s.healthy() {
 		return
 	}
-	for len(l.runs) < s.conf.LaneConnections {
+	for len(l.runs) < l.rest.Runs(s.conf.LaneConnections, s.now) {
 		if s.runs >= s.maxRuns {
 			if !l.starved {
 				l.starved = true
@@ -74,7 +79,7 @@ func (s *shard) begin1(l *lane, p *part) {
 	l.runs = append(l.runs, r)
 	s.runs++
 	deliver := s.q.deps.Remote
-	if l.key[0] == keyLocal {
+	if lanes.IsLocal(l.key) {
 		deliver = s.q.deps.Local
 	}
 	s.q.work.Add(1)
@@ -106,10 +111,11 @@ func (s *shard) feed(r *run) bool {
 func (s *shard) taken(r *run, p *part, claimed bool) {
 	r.queued--
 	r.took = s.now
+	l := r.lane
 	if claimed {
 		s.left(p)
+		s.reached(l)
 	}
-	l := r.lane
 	s.pull(l)
 	if s.stopping || s.paused {
 		return
@@ -161,6 +167,11 @@ func (s *shard) ended(r *run) {
 			s.again(p)
 		}
 	}
+	if r.reached {
+		s.reached(l)
+	} else if r.unreached {
+		s.unreached(l)
+	}
 	for n := len(s.starved); n > 0 && s.runs < s.maxRuns; n-- {
 		next := s.starved[0]
 		s.starved = s.starved[1:]
@@ -196,10 +207,10 @@ func (s *shard) carry(r *run, deliver mail.Deliver, first *part) {
 	left := slices.Clone(r.held)
 	r.mu.Unlock()
 	for _, p := range left {
-		s.q.log.Error("an attempt was never answered for", "id", p.ID.String(), "lane", laneName(p.key))
+		s.q.log.Error("an attempt was never answered for", "id", p.ID.String(), "lane", lanes.Name(p.key))
 		s.done(r, &p.Attempt, nil)
 	}
-	s.box.post(msg{kind: ended, run: r})
+	s.box.Post(msg{kind: ended, run: r})
 }
 
 // more is Deliver's next.
@@ -214,7 +225,7 @@ func (s *shard) more(r *run) *mail.Attempt {
 				r.mu.Unlock()
 				s.q.metrics.Running.Inc()
 			}
-			s.box.post(msg{kind: taken, run: r, part: p, flag: claimed})
+			s.box.Post(msg{kind: taken, run: r, part: p, flag: claimed})
 			if claimed {
 				return &p.Attempt
 			}
@@ -241,11 +252,13 @@ func (s *shard) done(r *run, a *mail.Attempt, outs []mail.Outcome) {
 	for i := range outs {
 		if !outs[i].Untried {
 			r.lane.last.Set(&outs[i], s.q.wall())
+			r.reached = r.reached || !rest.Unreached(&outs[i])
+			r.unreached = !r.reached
 			break
 		}
 	}
 	s.q.work.Add(1) // until the settlement
-	p.home.box.post(msg{kind: finished, part: p, outs: outs})
+	p.home.box.Post(msg{kind: finished, part: p, outs: outs})
 }
 
 func (r *run) release(a *mail.Attempt) *part {

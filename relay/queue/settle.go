@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"tenma/relay/queue/lanes"
+
 	"tenma/relay/mail"
 	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
@@ -24,7 +26,7 @@ func (s *shard) finished(p *part, outs []mail.Outcome) {
 		return
 	}
 	l.holds++
-	w := work{to: p.To, outs: outs, lane: laneName(p.key), local: local(&p.Route) || p.Route.LMTP}
+	w := work{to: p.To, outs: outs, lane: lanes.Name(p.key), local: p.Route.Kind == mail.Local || p.Route.LMTP}
 	if slices.ContainsFunc(outs, func(o mail.Outcome) bool { return o.Untried }) {
 		w = s.setUntriedApart(l, p, w)
 	}
@@ -141,7 +143,7 @@ func (s *shard) compose(l *ledger, vs []fate.Verdict, reports []mail.Report) {
 		drafts, err := q.deps.Returner.Compose(ctx, id, env, &state, reports, func(ctx context.Context) (spool.Body, error) {
 			return q.deps.Spool.Open(ctx, id)
 		})
-		s.box.post(msg{kind: perform, do: func() {
+		s.box.Post(msg{kind: perform, do: func() {
 			if err != nil {
 				q.log.Error("a DSN could not be composed; what needs it is deferred", "id", id.String(), "err", err)
 				fate.WithoutDSN(&s.conf.rules, vs, s.now)
@@ -175,7 +177,7 @@ func (s *shard) commit(l *ledger, vs []fate.Verdict, drafts []spool.Draft) {
 
 func (s *shard) handIn(l *ledger) {
 	s.q.deps.Spool.Settle(l.batch, func(err error) {
-		s.box.post(msg{kind: settled, led: l, err: err})
+		s.box.Post(msg{kind: settled, led: l, err: err})
 	})
 }
 

@@ -5,9 +5,10 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"tenma/relay/mail"
 	"tenma/relay/queue/fate"
 	"tenma/relay/queue/item"
+	"tenma/relay/queue/mailbox"
+	"tenma/relay/queue/rest"
 	"tenma/spool"
 )
 
@@ -38,7 +39,7 @@ const (
 type shard struct {
 	q   *Queue
 	n   int
-	box mailbox
+	box *mailbox.Box[msg]
 
 	conf *settings // as of this batch
 	now  time.Time // as of this batch, the wall clock
@@ -63,6 +64,7 @@ type shard struct {
 	runs       int
 	maxRuns    int
 	starved    []*lane // have something ready, and runs == maxRuns
+	resting    rest.Set[*lane]
 	stopping   bool
 	healthAt   time.Time
 	paused     bool
@@ -73,11 +75,11 @@ type shard struct {
 }
 
 // gauges are the shard's part of the gauges as last reported.
-type gauges struct{ ready, deferred, lanes, paused int }
+type gauges struct{ ready, deferred, lanes, paused, resting int }
 
 func newShard(q *Queue, n, shards, maxRuns int, r *rand.Rand) *shard {
 	return &shard{
-		q: q, n: n, box: newMailbox(), rand: r, maxRuns: maxRuns,
+		q: q, n: n, box: mailbox.New[msg](), rand: r, maxRuns: maxRuns,
 		out:     make([][]msg, shards),
 		ledgers: map[spool.ID]*ledger{}, touched: item.Recent{For: time.Minute}, items: item.NewStore(),
 		names: item.NewNames(),
@@ -91,7 +93,7 @@ func (s *shard) loop(halt <-chan struct{}) {
 	defer timer.Stop()
 	var batch []msg
 	for {
-		batch = s.box.take(batch)
+		batch = s.box.Take(batch)
 		s.begin()
 		for i := range batch {
 			s.handle(&batch[i])
@@ -109,7 +111,7 @@ func (s *shard) loop(halt <-chan struct{}) {
 			timer.Reset(d)
 		}
 		select {
-		case <-s.box.wake:
+		case <-s.box.Wake:
 		case <-timer.C:
 		case <-halt:
 			return
@@ -137,19 +139,18 @@ func (s *shard) begin() {
 func (s *shard) shift(step time.Duration) {
 	s.items.Shift(int64(step / time.Second))
 	s.healthAt, s.sweepAt = time.Time{}, time.Time{}
+	s.resting.Probe(s.now)
 	if !s.redoAt.IsZero() {
 		s.redoAt = s.now
 	}
 }
-
-func seconds(unix int64) uint32 { return uint32(min(max(unix, 0), 1<<32-2)) }
 
 // tick does what the time asks for.
 func (s *shard) tick() {
 	if s.stopping {
 		return
 	}
-	now := seconds(s.now.Unix())
+	now := item.Seconds(s.now.Unix())
 	for s.loading < maxLoads {
 		id, when, ok := s.items.Next()
 		if !ok || when > now {
@@ -163,6 +164,9 @@ func (s *shard) tick() {
 	}
 	if s.paused && s.healthy() {
 		s.kick()
+	}
+	for _, l := range s.resting.Due(s.now) {
+		s.start(l) // a probe
 	}
 	if (s.items.Overflowing() > 0 || s.open > 0) && !s.now.Before(s.sweepAt) {
 		s.sweepAt = s.now.Add(sweepEvery)
@@ -190,6 +194,9 @@ func (s *shard) sleep() (d time.Duration, any bool) {
 	if s.paused {
 		least(sickEvery)
 	}
+	if at := s.resting.Next(); !at.IsZero() {
+		least(at.Sub(s.now))
+	}
 	if s.items.Overflowing() > 0 || s.open > 0 {
 		least(s.sweepAt.Sub(s.now))
 	}
@@ -204,7 +211,7 @@ func (s *shard) flush() (any bool) {
 		if len(ms) == 0 {
 			continue
 		}
-		s.q.shards[i].box.post(ms...)
+		s.q.shards[i].box.Post(ms...)
 		clear(ms)
 		s.out[i] = ms[:0]
 		any = any || i == s.n
@@ -221,7 +228,11 @@ func (s *shard) handle(m *msg) {
 	case refused:
 		s.refused(m.part)
 	case look:
-		s.look(m.id, ask{lane: m.lane, class: m.class, answer: m.answer})
+		if m.flag {
+			s.look(m.id, ask{from: m.lane})
+		} else {
+			s.look(m.id, ask{lane: m.lane, class: m.class, answer: m.answer})
+		}
 	case routed:
 		s.routed(m.part, m.answer, m.flag)
 	case signPlease:
@@ -253,7 +264,7 @@ func (s *shard) handle(m *msg) {
 // operator to see.
 func (s *shard) wait(id spool.ID, due time.Time, lane string) {
 	num := s.names.Hold(lane)
-	if !s.items.Wait(id, seconds(due.Unix()), num) {
+	if !s.items.Wait(id, item.Seconds(due.Unix()), num) {
 		s.names.Release(num)
 	}
 }
@@ -316,7 +327,7 @@ func (s *shard) halting() {
 
 // report brings the gauges up to date.
 func (s *shard) report() {
-	is := gauges{ready: s.open + s.items.Overflowing(), deferred: s.items.Waiting(), lanes: len(s.lanes)}
+	is := gauges{ready: s.open + s.items.Overflowing(), deferred: s.items.Waiting(), lanes: len(s.lanes), resting: s.resting.Len()}
 	if s.paused {
 		is.paused = 1
 	}
@@ -328,8 +339,6 @@ func (s *shard) report() {
 	m.Deferred.Add(float64(is.deferred - s.told.deferred))
 	m.Lanes.Add(float64(is.lanes - s.told.lanes))
 	m.Paused.Add(float64(is.paused - s.told.paused))
+	m.Resting.Add(float64(is.resting - s.told.resting))
 	s.told = is
 }
-
-// local reports whether a route ends in a mailbox here.
-func local(r *mail.Route) bool { return r.Kind == mail.Local }

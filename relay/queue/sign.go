@@ -3,6 +3,7 @@ package queue
 import (
 	"tenma/relay/mail"
 	"tenma/relay/queue/fate"
+	"tenma/relay/queue/lanes"
 	"tenma/relay/wire/smtp"
 )
 
@@ -47,7 +48,7 @@ func (s *shard) sign(p *part) {
 		q.metrics.Signatures.Inc()
 		q.signs.Do(func() {
 			text, err := q.signature(env, p)
-			s.box.post(msg{kind: perform, do: func() {
+			s.box.Post(msg{kind: perform, do: func() {
 				if err != nil {
 					q.log.Error("a message could not be signed; it is deferred", "id", id.String(), "err", err)
 				}
@@ -86,7 +87,7 @@ func (s *shard) signed(l *ledger, text []byte, err error) {
 			s.send(s.q.keeper(p.key), msg{kind: purge, part: p})
 			s.detach(p)
 			o := fate.Ours(451, smtp.Status{4, 7, 5}, "the message cannot be signed at the moment", "LOCAL", err)
-			s.decided(l, work{to: p.To, outs: fate.Same(o, len(p.To)), lane: laneName(p.key)})
+			s.decided(l, work{to: p.To, outs: fate.Same(o, len(p.To)), lane: lanes.Name(p.key)})
 		}
 	}
 	s.advance(l)

@@ -75,6 +75,20 @@ func Expire(e *mail.Envelope, to int, r mail.RecipientState) Verdict {
 	return v
 }
 
+// Delete gives the verdicts on the recipients whose message an operator removes.
+func Delete(state *mail.State) []Verdict {
+	o := Ours(554, smtp.Status{5, 7, 0}, "removed by the operator", "LOCAL", nil)
+	var vs []Verdict
+	for i, r := range state.Recipients {
+		if r.Fate.Final() {
+			continue
+		}
+		r.Fate, r.Due = mail.Deleted, time.Time{}
+		vs = append(vs, Verdict{To: i, State: r, Event: mail.EventAdminBounce, Outcome: &o})
+	}
+	return vs
+}
+
 // expiredOutcome is the outcome that tells of an expiry: the last reply of the
 // remote as it was (a temporary one; beside ActionFailed it means X.4.7, RFC
 // 3463 section 3.5), or our own words where there was never one.

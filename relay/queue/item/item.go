@@ -23,6 +23,9 @@ type Item struct {
 	_     [2]byte
 }
 
+// Seconds is the time of an Item for a Unix time, as close as it can be.
+func Seconds(unix int64) uint32 { return uint32(min(max(unix, 0), 1<<32-2)) }
+
 // Kind says where an item stands.
 type Kind uint8
 
@@ -150,11 +153,11 @@ func (s *Store) bury(i uint32) {
 
 // BuryBefore takes the overflow items whose time is not after now out of
 // everything but their lists, and calls fn for each.
-func (s *Store) BuryBefore(now uint32, fn func(spool.ID)) {
+func (s *Store) BuryBefore(now uint32, fn func(*Item)) {
 	s.Each(func(i uint32, it *Item) {
 		if it.Kind == Overflow && it.When <= now {
 			s.bury(i)
-			fn(it.ID)
+			fn(it)
 		}
 	})
 }

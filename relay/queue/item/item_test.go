@@ -107,7 +107,7 @@ func TestBuryBefore(t *testing.T) {
 		s.Push(&l, spool.ID{byte(i)}, uint32(i), 1, 0)
 	}
 	n := 0
-	s.BuryBefore(4, func(spool.ID) { n++ })
+	s.BuryBefore(4, func(*Item) { n++ })
 	if n != 5 || s.Overflowing() != 5 || l.Len() != 10 {
 		t.Errorf("%d buried, %d left, %d in the list", n, s.Overflowing(), l.Len())
 	}

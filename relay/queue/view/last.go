@@ -24,6 +24,13 @@ func (r *LastReply) Set(o *mail.Outcome, at time.Time) {
 	r.host, r.reply, r.at = o.Host, o.Reply, at
 }
 
+// Reply gives the reply and its host's name.
+func (r *LastReply) Reply() (host string, reply smtp.Reply) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.host, r.reply
+}
+
 // Get gives the reply with its host's name, and when it came; zero: never.
 func (r *LastReply) Get() (string, time.Time) {
 	r.mu.Lock()

@@ -52,6 +52,7 @@ type LaneSummary struct {
 	Oldest    time.Time // acceptance of the oldest item; zero: empty
 	LastReply string    // of the latest attempt, with the host's name
 	LastAt    time.Time
+	Resting   time.Time // it cannot be reached, and is tried again then; zero: it does not rest
 }
 
 // Seen takes the time of an item into account.
