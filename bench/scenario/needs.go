@@ -58,7 +58,14 @@ type Sink interface {
 // Tools makes sources and sinks. Processes is the one for measurements.
 type Tools interface {
 	Source(ctx context.Context, words []string) (Source, error)
-	// Sink begins to receive before it returns. It answers DNS for every name
-	// below "test" at the address dns ("" for none), with hosts MX hosts.
-	Sink(ctx context.Context, words []string, dns string, hosts int) (Sink, error)
+	// Sink begins to receive before it returns, and answers DNS.
+	Sink(ctx context.Context, words []string, n Domains) (Sink, error)
+}
+
+// Domains is what a sink answers DNS questions with: every name below "test" has
+// an MX host, one of Hosts.
+type Domains struct {
+	Address string // host:port of the name server, "" for none
+	Hosts   int
+	Own     bool // the host's name is the domain's own
 }

@@ -43,6 +43,7 @@ type Scenario struct {
 	TLSIn       bool   // the source uses STARTTLS
 	TLSOut      bool   // the sink offers STARTTLS
 	Hosts       int    // MX hosts, each on an address of its own
+	Own         bool   // each domain has an MX host of a name of its own: no two are one site
 	Connections int    // most to one destination; 0: what the server's driver thinks best
 	Retry       time.Duration
 
@@ -78,7 +79,7 @@ func (e *LineError) Unwrap() error { return e.Err }
 // line are its About. The lines, in any order, one word and its values:
 //
 //	kind plain                 plain, backlog, kill, restart or syncs
-//	route smarthost            smarthost, or mx [hosts=50]
+//	route smarthost            smarthost, or mx [hosts=50] [own]: names of MX hosts of one's own for each domain
 //	dkim none                  none, rsa or ed25519
 //	tls none                   none, in, out or both
 //	connections 5              most that the server opens to one destination
@@ -224,13 +225,17 @@ func (s *Scenario) value(word, v string) error {
 	return nil
 }
 
-// route reads "smarthost" and "mx hosts=50".
+// route reads "smarthost" and "mx hosts=50 own".
 func (s *Scenario) route(values []string) (err error) {
 	s.Route = values[0]
 	if s.Route != Smarthost && s.Route != MX {
 		return fmt.Errorf("route %q is neither %s nor %s", s.Route, Smarthost, MX)
 	}
 	for _, v := range values[1:] {
+		if s.Route == MX && v == "own" {
+			s.Own = true
+			continue
+		}
 		key, n, _ := strings.Cut(v, "=")
 		if key != "hosts" || s.Route != MX {
 			return fmt.Errorf("route %s: unknown word %q", s.Route, v)

@@ -32,8 +32,8 @@ func (p Processes) Source(ctx context.Context, words []string) (Source, error) {
 }
 
 // Sink starts a sink; see Tools.
-func (p Processes) Sink(ctx context.Context, words []string, dns string, hosts int) (Sink, error) {
-	w, err := p.start(ctx, roleSink, request{Do: "start", Words: words, DNS: dns, Hosts: hosts})
+func (p Processes) Sink(ctx context.Context, words []string, n Domains) (Sink, error) {
+	w, err := p.start(ctx, roleSink, request{Do: "start", Words: words, DNS: n.Address, Hosts: n.Hosts, Own: n.Own})
 	return (*sinkProcess)(w), err
 }
 

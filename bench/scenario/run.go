@@ -116,7 +116,7 @@ func (r *Runner) one(ctx context.Context, s Server, round int) (results []load.R
 	if t.version, err = s.Prepare(ctx); err != nil {
 		return nil, err
 	}
-	t.sink, err = r.Tools.Sink(ctx, r.Place.sinkWords(r.Scenario, r.Scenario.Sink), r.Place.DNS, r.Scenario.Hosts)
+	t.sink, err = r.Tools.Sink(ctx, r.Place.sinkWords(r.Scenario, r.Scenario.Sink), Domains{r.Place.DNS, r.Scenario.Hosts, r.Scenario.Own})
 	if err != nil {
 		return nil, fmt.Errorf("the sink: %w", err)
 	}

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
+	"tenma/bench/internet/names"
 	"tenma/bench/load"
 	"tenma/bench/sink"
 	"tenma/bench/source"
@@ -26,6 +28,7 @@ type request struct {
 	Words []string      `json:"words,omitempty"`
 	DNS   string        `json:"dns,omitempty"`
 	Hosts int           `json:"hosts,omitempty"`
+	Own   bool          `json:"own,omitempty"`
 	Idle  time.Duration `json:"idle,omitempty"`
 	Most  time.Duration `json:"most,omitempty"` // the request ends after so long; 0: when it is done
 	Down  bool          `json:"down,omitempty"`
@@ -47,7 +50,7 @@ func Work(ctx context.Context, role string, in io.Reader, out io.Writer) error {
 	var serve func(context.Context, request) (reply, error)
 	ctx, cancel := context.WithCancel(ctx)
 	var s sinkWorker
-	defer s.running.wait()
+	defer s.running.Wait()
 	defer cancel()
 	switch role {
 	case roleSource:
@@ -141,22 +144,11 @@ func (w *sourceWorker) await(ctx context.Context, idle time.Duration) error {
 	return nil
 }
 
-// group is a context's goroutines and their first error.
-type group struct {
-	done chan error
-}
-
-func (g *group) wait() {
-	if g.done != nil {
-		<-g.done
-	}
-}
-
 // sinkWorker is a sink, with its name server.
 type sinkWorker struct {
 	sink    *sink.Sink
 	domains []string // that have a manner of their own now
-	running group
+	running sync.WaitGroup
 }
 
 func (w *sinkWorker) serve(ctx context.Context, q request) (a reply, err error) {
@@ -190,17 +182,36 @@ func (w *sinkWorker) start(ctx context.Context, q request) error {
 		return err
 	}
 	done := make(chan error, 1)
-	go func() { done <- w.sink.Run(ctx) }()
+	w.running.Go(func() { done <- w.sink.Run(ctx) })
 	select {
 	case err := <-done:
 		return err
 	case <-w.sink.Ready():
 	}
-	w.running.done = done
 	if q.DNS == "" {
 		return nil
 	}
-	return nil // TODO
+	return w.names(ctx, q)
+}
+
+// names answers DNS for every name below "test".
+func (w *sinkWorker) names(ctx context.Context, q request) error {
+	hosts, err := sink.Hosts(fmt.Sprintf("127.1.0.1-%d", q.Hosts))
+	if err != nil {
+		return err
+	}
+	server, err := names.New(names.Config{Hosts: hosts, Own: q.Own})
+	if err != nil {
+		return err
+	}
+	ready, done := make(chan struct{}), make(chan error, 1)
+	w.running.Go(func() { done <- server.Run(ctx, q.DNS, func(string) { close(ready) }) })
+	select {
+	case err := <-done:
+		return fmt.Errorf("the name server: %w", err)
+	case <-ready:
+		return nil
+	}
 }
 
 // manner replaces the manners of all hosts and of recipient domains.

@@ -9,7 +9,7 @@ mta_version() { postconf -d mail_version | sed 's/.* //'; }
 mta_config() {
 	mkdir -p "$RUN/etc" "$RUN/data" "$SPOOL" && touch "$RUN/maillog"
 	chown postfix "$RUN/data" "$RUN/maillog"
-	sed -E "s/^smtp( +inet.*)\$/$INPUT\\1/; s/^(([^ #]+ +){2}([^ ]+ +){2})y/\\1n/" /usr/share/postfix/master.cf.dist > "$RUN/etc/master.cf"
+	sed -E "s/^smtp( +inet.*)\$/$INPUT\\1/; s/^#(tlsproxy )/\1/; s/^(([^ #]+ +){2}([^ ]+ +){2})y/\\1n/" /usr/share/postfix/master.cf.dist > "$RUN/etc/master.cf"
 	{
 		cat <<-C
 		compatibility_level = 3.6

@@ -31,6 +31,8 @@ type runCommand struct {
 	Results     string   `placeholder:"DIR" help:"Folder that the results are kept in (default: results in the work folder)."`
 	Tenma       string   `placeholder:"FILE" help:"Binary of tenma to measure (default: this one)."`
 	HostNetwork bool     `help:"Use the machine's own loopback, not one apart from it."`
+
+	Worker string `hidden:"" help:"Be source or sink of a comparison: the runner starts these."`
 }
 
 // Help is the long text.
@@ -48,6 +50,10 @@ const apart = "TENMA_BENCH_APART"
 
 // Run is the command.
 func (x *runCommand) Run(ctx context.Context, c *cli.Console) error {
+	if x.Worker != "" {
+		signal.Ignore(os.Interrupt) // which reaches the whole group of processes: the runner decides
+		return scenario.Work(ctx, x.Worker, c.In, c.Out)
+	}
 	if x.List {
 		return list(c)
 	}
@@ -115,7 +121,7 @@ func (x *runCommand) compare(ctx context.Context, c *cli.Console, s scenario.Sce
 	r := &scenario.Runner{
 		Scenario: s, Rounds: x.Rounds, Place: place, Out: c.Err,
 		Results: filepath.Join(results, s.Name+"-"+time.Now().Format("20060102-150405")+".jsonl"),
-		Tools:   scenario.Processes{Command: func(role string) *exec.Cmd { return exec.Command(self, "bench", "worker", role) }},
+		Tools:   scenario.Processes{Command: func(role string) *exec.Cmd { return exec.Command(self, "bench", "run", "--worker", role) }},
 	}
 	told := ""
 	for i, d := range drivers {
@@ -182,16 +188,4 @@ func list(c *cli.Console) error {
 		rows = append(rows, []string{d.Name, d.About()})
 	}
 	return c.Table(rows)
-}
-
-// workerCommand is source or sink of a comparison, in a process of its own.
-type workerCommand struct {
-	Role string `arg:""`
-}
-
-// Run is the command. The runner decides when it ends, also on Ctrl-C, which
-// reaches the whole group of processes.
-func (x *workerCommand) Run(ctx context.Context, c *cli.Console) error {
-	signal.Ignore(os.Interrupt)
-	return scenario.Work(ctx, x.Role, c.In, c.Out)
 }
