@@ -34,17 +34,27 @@ func host() (library, error) {
 }
 
 // tell says who makes the RSA signatures of a set of keys, if it has any.
+// quicker has told of keys that are left to crypto/rsa for their own sake.
 func (s *Signer) tell(set *keySet) {
-	for _, i := range set.infos {
-		if i.Algorithm != RSA || i.Err != nil {
-			continue
+	keys, fast := 0, 0
+	for _, same := range set.domains {
+		for _, k := range same {
+			switch k.signer.(type) {
+			case *guarded:
+				fast++
+				keys++
+			case *rsa.PrivateKey:
+				keys++
+			}
 		}
-		if lib, err := s.library(); err == nil {
-			s.log.Info("DKIM: libcrypto makes the RSA signatures", "version", lib.Version())
-		} else {
-			s.log.Info("DKIM: crypto/rsa makes the RSA signatures, which takes several times what libcrypto takes", "libcrypto", err)
-		}
+	}
+	if keys == 0 {
 		return
+	}
+	if lib, err := s.library(); err != nil {
+		s.log.Info("DKIM: crypto/rsa makes the RSA signatures, which takes several times what libcrypto takes", "keys", keys, "libcrypto", err)
+	} else if fast > 0 {
+		s.log.Info("DKIM: libcrypto makes the RSA signatures", "keys", fast, "version", lib.Version())
 	}
 }
 
