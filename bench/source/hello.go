@@ -44,14 +44,15 @@ func (s *Source) connect(ctx context.Context) (c *conn, o offer, err error) {
 	if err != nil {
 		return nil, o, err
 	}
-	c = newConn(raw, s.cfg.Timeout)
+	made := newConn(raw, s.cfg.Timeout)
+	c = made
 	defer func() {
 		if err != nil {
 			raw.Close()
 			c = nil
 		}
 	}()
-	defer context.AfterFunc(ctx, func() { c.expire(s.cfg.Grace) })()
+	defer context.AfterFunc(ctx, func() { made.expire(s.cfg.Grace) })()
 	c.extend(time.Now())
 	if s.cfg.TLS == TLSImplicit {
 		if err := s.secure(dialCtx, c); err != nil {

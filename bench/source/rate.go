@@ -38,8 +38,13 @@ func ParseRate(text string) (Rate, error) {
 			return r, bad
 		}
 	}
+	if !r.open() {
+		return r, errRate
+	}
 	return r, r.check()
 }
+
+var errRate = errors.New("a rate must be above 0 and at most 10,000,000 a second; only a ramp may start at 0")
 
 // String is what ParseRate reads.
 func (r Rate) String() string {
@@ -57,7 +62,7 @@ func (r Rate) check() error {
 	case !r.open():
 		return nil
 	case !(r.From >= 0 && r.From <= most && r.To > 0 && r.To <= most):
-		return errors.New("a rate must be above 0 and at most 10,000,000 a second; only a ramp may start at 0")
+		return errRate
 	case r.From != r.To && r.Over <= 0 || r.Over < 0:
 		return errors.New("a ramp takes a time above 0")
 	}
@@ -139,7 +144,7 @@ func (s *schedule) dueBy(t time.Duration) (due, taken int64) {
 	for s.rate.at(high) <= t {
 		low, high = high, high+2*(high-s.mass)
 	}
-	for high-low > 0.25 {
+	for high-low > 1e-3 {
 		if mid := (low + high) / 2; s.rate.at(mid) <= t {
 			low = mid
 		} else {

@@ -46,6 +46,7 @@ type session struct {
 	used   int  // messages that it carried
 	dirty  bool // a transaction was left open: RSET comes before the next
 	resets int  // replies to RSET that are due
+	passed bool // it brought a message through
 }
 
 // flight is a message that was written and not answered.
@@ -76,9 +77,7 @@ func (x *session) run(ctx context.Context) {
 			pause = min(2*pause, mostPause)
 			continue
 		}
-		before := x.s.count.accepted.Load()
-		x.converse(m)
-		if x.s.count.accepted.Load() > before {
+		if x.converse(m); x.passed {
 			pause = firstPause
 		} else if !x.sleep(pause) { // a server that refuses all is not to be run against
 			return
@@ -156,7 +155,7 @@ func (x *session) open() (err error) {
 	if err != nil {
 		return err
 	}
-	x.used, x.dirty, x.resets, x.pending = 0, false, 0, x.pending[:0]
+	x.used, x.dirty, x.resets, x.passed, x.pending = 0, false, 0, false, x.pending[:0]
 	x.s.count.conns.Add(1)
 	x.s.count.open.Add(1)
 	return nil
@@ -216,6 +215,7 @@ func (x *session) settle(m message, code int, reply []byte, written time.Time) {
 		}
 		s.acks.set(m.n, now.UnixNano())
 		s.count.accepted.Add(1)
+		x.passed = true
 		return
 	case 5:
 		s.count.hard.Add(1)

@@ -183,7 +183,7 @@ func (s *Source) dial(ctx context.Context) (net.Conn, error) {
 	if s.cfg.Dial != nil {
 		return s.cfg.Dial(ctx, local, s.cfg.Address)
 	}
-	d := net.Dialer{}
+	d := net.Dialer{KeepAlive: -1} // replies have a deadline; this saves four system calls
 	if local.IsValid() {
 		d.LocalAddr = &net.TCPAddr{IP: local.AsSlice(), Zone: local.Zone()}
 	}

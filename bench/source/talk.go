@@ -298,10 +298,10 @@ func (x *session) talkAhead(m message) error {
 			return x.lost(err)
 		}
 		first := x.pending[0]
+		x.pending = x.pending[:copy(x.pending, x.pending[1:])]
 		if err := x.settleAhead(first); err != nil {
 			return x.lost(err)
 		}
-		x.pending = x.pending[:copy(x.pending, x.pending[1:])]
 		if x.full() {
 			if len(x.pending) == 0 {
 				return nil
@@ -316,14 +316,18 @@ func (x *session) talkAhead(m message) error {
 
 // settleAhead reads all replies to one message of talkAhead.
 func (x *session) settleAhead(f flight) error {
-	if err := x.resetReplies(f.resets); err != nil {
-		return err
-	}
 	var v verdict
-	for i := range x.steps() {
-		if err := x.judge(&v, i); err != nil {
-			return err
-		}
+	err := x.resetReplies(f.resets)
+	for i := 0; err == nil && i < x.steps(); i++ {
+		err = x.judge(&v, i)
+	}
+	switch {
+	case err == errBye:
+		x.settle(f.message, max(v.code, 421), []byte(v.reply), f.written)
+		return err
+	case err != nil:
+		x.s.count.broken.Add(1)
+		return err
 	}
 	x.dirty = x.dirty || v.taken == 0
 	return x.final(f.message, v, f.written)

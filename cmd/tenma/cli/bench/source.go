@@ -158,7 +158,7 @@ func (x *sourceCommand) Run(ctx context.Context, c *cli.Console) error {
 	} else if werr := printResult(c, s, r, cfg.Sink != nil); werr != nil {
 		return werr
 	}
-	if err == nil && r.Lost > 0 && cfg.Wait > 0 {
+	if err == nil && r.Lost > 0 && cfg.Wait > 0 && ctx.Err() == nil {
 		err = fmt.Errorf("%d accepted messages did not arrive", r.Lost)
 	}
 	return err
