@@ -27,14 +27,14 @@ func (b better) arrow() string {
 
 // column is one figure of a result.
 type column struct {
-	key    string    // in targets and JSON
-	head   [2]string // two lines of heading on a terminal
-	long   string    // heading elsewhere; empty: the two lines
-	better better    // which direction is good
-	worst  bool      // the worst round counts, not the median
-	always bool      // zero means zero, not "does not apply"
-	brief  bool      // shown on a terminal too
-	get    func(r *load.Result) float64
+	key    string                       // in targets and JSON
+	head   [2]string                    // two lines of heading on a terminal
+	long   string                       // heading elsewhere; empty: the two lines
+	better better                       // which direction is good
+	worst  bool                         // the worst round counts, not the median
+	always bool                         // zero means zero, not "does not apply"
+	brief  bool                         // shown on a terminal too
+	get    func(r *load.Result) float64 // NaN: has none
 	format func(v float64) string
 }
 
@@ -93,12 +93,24 @@ func extras(results []load.Result) []column {
 	}
 	var all []column
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		all = append(all, column{
-			key: "extra." + name, head: [2]string{name, ""}, format: significant,
-			get: func(r *load.Result) float64 { return r.Extra[name] },
-		})
+		all = append(all, extraColumn(name))
 	}
 	return all
+}
+
+// extraColumn is one figure of Extra: zero is a value, missing is none.
+func extraColumn(name string) column {
+	c := column{key: "extra." + name, head: [2]string{name, ""}, always: true, format: significant}
+	c.get = func(r *load.Result) float64 {
+		if v, ok := r.Extra[name]; ok {
+			return v
+		}
+		return math.NaN()
+	}
+	if strings.HasSuffix(name, "_bytes") {
+		c.format = octets
+	}
+	return c
 }
 
 // figure is one column of one server in one scenario.
@@ -111,7 +123,7 @@ type figure struct {
 func (c column) over(rounds []load.Result) figure {
 	var v []float64
 	for i := range rounds {
-		if x := c.get(&rounds[i]); x != 0 || c.always {
+		if x := c.get(&rounds[i]); !math.IsNaN(x) && (x != 0 || c.always) {
 			v = append(v, x)
 		}
 	}

@@ -21,14 +21,15 @@ import (
 type Page struct {
 	File    string   // the Markdown file
 	Raw     []string // raw data; none: results/*.jsonl
-	Against string   // as in Options
+	Against string   // as in Options; empty: what the targets are over
 }
 
-// Command is what makes the page again, from the top of the source tree.
+// command is what makes the page again, from the folder above its own: the page
+// must not tell where on a disk it was made.
 func (p Page) command() string {
-	file := filepath.ToSlash(p.File)
-	if filepath.IsAbs(p.File) { // a page must not tell where it was made
-		file = filepath.Base(p.File)
+	file := filepath.Base(p.File)
+	if full, err := filepath.Abs(p.File); err == nil {
+		file = filepath.Base(filepath.Dir(full)) + "/" + file
 	}
 	return "go run ./cmd/tenma bench report --results-page " + file
 }
@@ -53,7 +54,11 @@ func (p Page) Write() error {
 	if err != nil {
 		return err
 	}
-	r := New(results, Options{Against: p.Against, Title: "Results"})
+	against := p.Against
+	if against == "" && len(targets) > 0 {
+		against = targets[0].Against
+	}
+	r := New(results, Options{Against: against, Title: "Results"})
 	sheets, err := r.sheets()
 	if err != nil {
 		return err

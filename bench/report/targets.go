@@ -20,7 +20,7 @@ import (
 //
 // COLUMN is a figure's name (delivered, ack-p99, cpu, extra.NAME, ...), or two
 // with a slash: the first over the second, round by round. A value is a plain
-// number; or a ratio over the server compared against, 8x or 1/500x, where "of"
+// number, or octets as 400MiB; or a ratio over the server compared against, 8x or 1/500x, where "of"
 // makes it a ratio over the same server in another scenario; or a multiple of
 // the message's size, 1.3size. Which direction is good follows from the two
 // values. "server NAME" and "against NAME" on lines of their own say who is
@@ -139,8 +139,11 @@ func (t *Target) parse(text string) error {
 	return nil
 }
 
-// parseValue reads 8x, 1/500x, 0.15, 1.3size.
+// parseValue reads 8x, 1/500x, 0.15, 400MiB, 1.3size.
 func parseValue(s string) (v float64, u Unit, err error) {
+	if v, ok := parseSize(s); ok {
+		return v, Plain, nil
+	}
 	number := s
 	if n, ok := strings.CutSuffix(s, "x"); ok {
 		number, u = n, Ratio
@@ -156,7 +159,7 @@ func parseValue(s string) (v float64, u Unit, err error) {
 		}
 	}
 	if err != nil || math.IsNaN(v) || v < 0 || v > maxFigure {
-		return 0, u, fmt.Errorf("%q is no value: a number, a ratio (8x, 1/500x) or a multiple of the size (1.3size)", s)
+		return 0, u, fmt.Errorf("%q is no value: a number, octets (400MiB), a ratio (8x, 1/500x) or a multiple of the size (1.3size)", s)
 	}
 	return v, u, nil
 }
@@ -173,15 +176,16 @@ func columnOf(key string) (column, error) {
 			return b, err
 		}
 		get := func(r *load.Result) float64 {
-			if d := b.get(r); d != 0 {
-				return a.get(r) / d
+			x, y := a.over([]load.Result{*r}), b.over([]load.Result{*r})
+			if !x.ok || !y.ok || y.value == 0 {
+				return math.NaN()
 			}
-			return 0
+			return x.value / y.value
 		}
-		return column{key: key, head: [2]string{key, ""}, get: get, format: significant}, nil
+		return column{key: key, head: [2]string{key, ""}, always: true, get: get, format: significant}, nil
 	}
 	if name, ok := strings.CutPrefix(key, "extra."); ok {
-		return column{key: key, head: [2]string{name, ""}, format: significant, get: func(r *load.Result) float64 { return r.Extra[name] }}, nil
+		return extraColumn(name), nil
 	}
 	all := columns()
 	if i := slices.IndexFunc(all, func(c column) bool { return c.key == key }); i >= 0 {

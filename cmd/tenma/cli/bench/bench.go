@@ -5,6 +5,9 @@ package bench
 
 // Command is the subcommands of "tenma bench".
 type Command struct {
-	Source sourceCommand `cmd:"" help:"Load any mail server."`
-	Run    runCommand    `cmd:"" help:"Compare mail servers on a scenario, in turns."`
+	Source   sourceCommand   `cmd:"" help:"Load any mail server."`
+	Sink     sinkCommand     `cmd:"" help:"Take mail at next to no cost, count it, and behave as told."`
+	Internet internetCommand `cmd:"" help:"DNS and mail hosts for any number of domains, on loopback."`
+	Run      runCommand      `cmd:"" help:"Compare mail servers on a scenario, in turns."`
+	Report   reportCommand   `cmd:"" help:"Tables, charts and pages of results."`
 }
