@@ -9,11 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
 
 	"tenma/cmd/tenma/cli"
+	"tenma/cmd/tenma/service"
 	"tenma/relay"
 	"tenma/relay/config"
 	"tenma/relay/door"
@@ -45,6 +47,7 @@ func (x *serveCommand) Run(ctx context.Context, c *console) error {
 	for _, w := range warnings {
 		log.Warn("configuration: "+w.Text, "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Column))
 	}
+	service.LimitMemory(os.DirFS("/"), os.Getenv, debug.SetMemoryLimit, log)
 	r, err := assemble(cfg, log)
 	if err != nil {
 		return err
@@ -53,7 +56,7 @@ func (x *serveCommand) Run(ctx context.Context, c *console) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	greet(c.Out, cfg, r.Addrs())
-	return x.serve(ctx, r, log, signals)
+	return x.serve(ctx, r, log, signals, service.Find(os.Getenv, log))
 }
 
 // process is what serve needs of an assembled relay that listens.
@@ -63,13 +66,14 @@ type process interface {
 	Addrs() relay.Addrs
 }
 
-// serve runs r and obeys signals.
-func (x *serveCommand) serve(ctx context.Context, r process, log *slog.Logger, signals <-chan os.Signal) error {
+// serve runs r, obeys signals, and tells the service manager.
+func (x *serveCommand) serve(ctx context.Context, r process, log *slog.Logger, signals <-chan os.Signal, manager service.Manager) error {
 	ctx, drain := context.WithCancel(ctx)
 	defer drain()
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
 	log.Info("started", "version", build(), "pid", os.Getpid())
+	manager.Ready() // the listeners were open before
 	for {
 		select {
 		case err := <-done:
@@ -80,11 +84,14 @@ func (x *serveCommand) serve(ctx context.Context, r process, log *slog.Logger, s
 		case s := <-signals:
 			switch {
 			case s == syscall.SIGHUP:
+				manager.Reloading()
 				x.reload(r, log)
+				manager.Ready()
 			case ctx.Err() != nil:
 				return errNow
 			default:
 				log.Info("stopping: no more mail is taken, deliveries under way finish; again to stop now", "signal", s.String())
+				manager.Stopping()
 				drain()
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"tenma/cmd/tenma/cli"
+	"tenma/cmd/tenma/service"
 	"tenma/relay"
 	"tenma/relay/config"
 )
@@ -207,7 +208,7 @@ func TestSecondSignal(t *testing.T) {
 	signals := make(chan os.Signal)
 	result := make(chan error)
 	go func() {
-		result <- (&serveCommand{}).serve(context.Background(), h, slog.New(slog.DiscardHandler), signals)
+		result <- (&serveCommand{}).serve(context.Background(), h, slog.New(slog.DiscardHandler), signals, service.Manager{})
 	}()
 	signals <- syscall.SIGINT
 	<-h.draining
@@ -217,13 +218,47 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
+// systemd hears of the start, of a reload (also of one that fails) and of the stop.
+func TestManagerIsTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	hears := func(want string) {
+		t.Helper()
+		b := make([]byte, 1000)
+		n, err := l.Read(b)
+		if err != nil || !strings.HasPrefix(string(b[:n]), want+"\n") {
+			t.Errorf("%q, %v, want %s", b[:n], err, want)
+		}
+	}
+	manager := service.Find(func(string) string { return path }, slog.New(slog.DiscardHandler))
+	h := &hanging{make(chan struct{})}
+	signals := make(chan os.Signal)
+	result := make(chan error)
+	x := &serveCommand{}
+	x.Config = filepath.Join(t.TempDir(), "missing.toml")
+	go func() { result <- x.serve(context.Background(), h, slog.New(slog.DiscardHandler), signals, manager) }()
+	hears("READY=1")
+	signals <- syscall.SIGHUP
+	hears("RELOADING=1")
+	hears("READY=1")
+	signals <- syscall.SIGTERM
+	hears("STOPPING=1")
+	<-h.draining
+	signals <- syscall.SIGTERM
+	<-result
+}
+
 // A relay that fails ends the program with its error.
 type failing struct{ hanging }
 
 func (failing) Run(context.Context) error { return errors.New("the disk is gone") }
 
 func TestFailure(t *testing.T) {
-	err := (&serveCommand{}).serve(context.Background(), &failing{}, slog.New(slog.DiscardHandler), nil)
+	err := (&serveCommand{}).serve(context.Background(), &failing{}, slog.New(slog.DiscardHandler), nil, service.Manager{})
 	if err == nil || err.Error() != "the disk is gone" {
 		t.Errorf("serve: %v", err)
 	}
