@@ -96,6 +96,8 @@ func course(run *load.Result) (seconds []float64, strips []chart.Strip) {
 	add("CPU seconds in each second", significant, one(func(p load.Point) float64 { return p.CPU }))
 	add("RSS", octets, one(func(p load.Point) float64 { return float64(p.RSS) }))
 	add("written to disk each second", octets, one(func(p load.Point) float64 { return float64(p.Disk) }))
-	add("ack p99", milliseconds, one(func(p load.Point) float64 { return p.AckP99 }))
+	ack := one(func(p load.Point) float64 { return p.AckP99 })
+	ack.Gaps = true // seconds in which nothing was accepted
+	add("ack p99", milliseconds, ack)
 	return seconds, strips
 }

@@ -69,7 +69,7 @@ func (p *pen) mark(at, bottom, top vg.Length, caption string) {
 
 func (p *pen) whisker(from, to, y vg.Length) {
 	const tip = vg.Length(3)
-	p.line(3, page, vg.Point{X: from, Y: y}, vg.Point{X: to, Y: y})
+	p.line(2.2, page, vg.Point{X: from, Y: y}, vg.Point{X: to, Y: y})
 	p.line(1, ink, vg.Point{X: from, Y: y}, vg.Point{X: to, Y: y})
 	p.line(1, ink, vg.Point{X: from, Y: y - tip}, vg.Point{X: from, Y: y + tip})
 	p.line(1, ink, vg.Point{X: to, Y: y - tip}, vg.Point{X: to, Y: y + tip})

@@ -17,6 +17,7 @@ type Strip struct {
 type Line struct {
 	Name  string // empty if the strip has only one
 	Thin  bool   // in ink, not in the colour of the chart
+	Gaps  bool   // zero means that there is none, not zero
 	Value []float64
 }
 
@@ -61,18 +62,26 @@ func (p *pen) strip(s Strip, color int, times []float64, x scale, top, height vg
 	p.line(hair, rule, vg.Point{X: x.from, Y: y.to}, vg.Point{X: x.to, Y: y.to})
 	p.line(hair, soft, vg.Point{X: x.from, Y: y.from}, vg.Point{X: x.to, Y: y.from})
 	for _, l := range s.Lines {
-		points := make([]vg.Point, len(l.Value))
+		var points []vg.Point
 		for i, v := range l.Value {
-			points[i] = vg.Point{X: x.at(times[i]), Y: y.at(v)}
+			if v == 0 && l.Gaps {
+				p.course(l, color, points...)
+				points = nil
+				continue
+			}
+			points = append(points, vg.Point{X: x.at(times[i]), Y: y.at(v)})
 		}
 		p.course(l, color, points...)
 	}
 }
 
 func (p *pen) course(l Line, color int, points ...vg.Point) {
-	if l.Thin {
+	switch {
+	case len(points) == 1: // between gaps
+		p.dot(points[0], 1, colorOf(color))
+	case len(points) > 1 && l.Thin:
 		p.line(hair, ink, points...)
-	} else {
+	case len(points) > 1:
 		p.line(1.75, colorOf(color), points...)
 	}
 }
