@@ -52,6 +52,7 @@ type session struct {
 
 	chance   rand.PCG
 	tls      bool
+	left     bool // is counted as open no more
 	mistakes int
 	taken    int // messages up to their end
 
@@ -87,6 +88,7 @@ func (s *session) run(open int64) {
 	if h.MaxConns > 0 && open > int64(h.MaxConns) {
 		s.tally().refusedConns.Add(1)
 		s.write("421 4.7.0 " + s.sink.cfg.Name + " Too many connections")
+		s.leave()
 		_ = s.flush()
 		return
 	}
@@ -97,7 +99,18 @@ func (s *session) run(open int64) {
 			err = s.command(line)
 		}
 	}
+	s.leave()
 	_ = s.flush()
+}
+
+// leave ends the count of this connection. Before the client hears the last
+// reply, so that its next connection finds the place free.
+func (s *session) leave() {
+	if !s.left {
+		s.left = true
+		s.sink.open.Add(-1)
+		s.door.open.Add(-1)
+	}
 }
 
 // fill reads more, after the replies that the client may be waiting for are

@@ -256,8 +256,6 @@ func (s *Sink) serve(ctx context.Context, d *door) {
 
 // converse serves one connection, of which its door has open.
 func (s *Sink) converse(ctx context.Context, d *door, c net.Conn, open int64) {
-	defer s.open.Add(-1)
-	defer d.open.Add(-1)
 	defer c.Close()
 	s.tally.Load().conns.Add(1)
 	session := newSession(ctx, s, d, c)
@@ -272,5 +270,6 @@ func (s *Sink) converse(ctx context.Context, d *door, c net.Conn, open int64) {
 		s.mu.Unlock()
 	}()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer session.leave()
 	session.run(open)
 }
