@@ -3,6 +3,7 @@ package source
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"tenma/bench/load"
 )
@@ -86,6 +87,16 @@ func TestPatience(t *testing.T) {
 	run(t, "max-connections=1", "sessions=2 per-session=5 count=40 patience=1s", func(_ *server, _ *Source, r load.Result, err error) {
 		if err != nil || r.Accepted != 40 {
 			t.Errorf("accepted %d, connection errors %d (%s): %v", r.Accepted, r.ConnErrors, r.FirstError, err)
+		}
+	})
+}
+
+// A server that turns every message away at the door is asked ever less often:
+// after 50 ms, 100 ms, ... and every second.
+func TestPauses(t *testing.T) {
+	run(t, "say:mail=421_4.3.2_bye", "sessions=1 count=20", func(_ *server, s *Source, r load.Result, err error) {
+		if took := time.Since(s.start); err != nil || r.SoftErrors != 20 || took < 15*time.Second || took > 18*time.Second {
+			t.Errorf("%d refused within %v: %v", r.SoftErrors, took, err)
 		}
 	})
 }

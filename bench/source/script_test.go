@@ -130,6 +130,45 @@ func TestLoneDot(t *testing.T) {
 	}
 }
 
+// A transaction that a refusal left open is ended by RSET before the next.
+func TestReset(t *testing.T) {
+	for way, want := range map[string]string{
+		"":                      "EHLO MAIL RCPT RSET MAIL RCPT QUIT ",
+		"pipeline=on":           "EHLO MAIL RCPT DATA RSET MAIL RCPT DATA QUIT ",
+		"bdat pipeline=on":      "EHLO MAIL RCPT BDAT RSET MAIL RCPT BDAT QUIT ",
+		"bdat pipeline=off":     "EHLO MAIL RCPT RSET MAIL RCPT QUIT ",
+		"pipeline=across":       "EHLO MAIL RCPT DATA RSET MAIL RCPT DATA QUIT ",
+		"lmtp bdat pipeline=on": "LHLO MAIL RCPT BDAT RSET MAIL RCPT BDAT QUIT ",
+	} {
+		script := [][2]string{{"EHLO", "250-x|250-CHUNKING|250 PIPELINING"}, {"LHLO", "250-x|250-CHUNKING|250 PIPELINING"}, {"RCPT", "451 4.2.0 no"}, {"DATA", "503 no"}, {"BDAT", "503 no"}, {"", "250 ok"}}
+		seen := ""
+		talk := func(c net.Conn, in *bufio.Scanner) {
+			for in.Scan() {
+				line := in.Text()
+				i := slices.IndexFunc(script, func(a [2]string) bool { return strings.HasPrefix(line, a[0]) })
+				seen += line[:4] + " "
+				if strings.HasPrefix(line, "BDAT") {
+					for in.Scan() && !strings.HasPrefix(in.Text(), "end of chunk") {
+					}
+				}
+				c.Write([]byte(strings.ReplaceAll(script[i][1], "|", "\r\n") + "\r\n"))
+				if line == "QUIT" {
+					return
+				}
+			}
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "a.eml"), []byte("A: b\n\nend of chunk\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		scripted(t, "sessions=1 count=2 corpus="+dir+" "+way, talk, func(_ *Source, r load.Result, err error) {
+			if err != nil || r.SoftErrors != 2 || seen != want {
+				t.Errorf("%s: said %s want %s; soft %d: %v", way, seen, want, r.SoftErrors, err)
+			}
+		})
+	}
+}
+
 // A connection that the server closed while it was idle costs its message
 // nothing; one that closes again costs it.
 func TestIdleConnection(t *testing.T) {
@@ -170,7 +209,10 @@ func TestLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := client.GetStoredCredentials(scram.KeyFactors{Salt: "salt", Iters: 4096})
+	keys, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: "salt", Iters: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
 	mail := [][2]string{{"EHLO", "250-x|250 AUTH PLAIN LOGIN"}, {"DATA", "354 go"}, {"", "250 ok"}}
 	logins := map[string]func(first string, c net.Conn, in *bufio.Scanner) bool{
 		"plain": func(first string, c net.Conn, in *bufio.Scanner) bool {

@@ -79,9 +79,13 @@ func (x *session) run(ctx context.Context) {
 		}
 		if x.converse(m); x.passed {
 			pause = firstPause
-		} else if !x.sleep(pause) { // a server that refuses all is not to be run against
+			continue
+		}
+		// A server that refuses all is not to be run against.
+		if !x.sleep(pause) {
 			return
 		}
+		pause = min(2*pause, mostPause)
 	}
 }
 
