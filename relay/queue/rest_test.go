@@ -70,6 +70,24 @@ func TestRestingLane(t *testing.T) {
 	})
 }
 
+// Failures that are not in a row put nothing to rest.
+func TestRestNeedsARow(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		down := r.downHost()
+		r.conf.RestAfter = 3
+		r.start()
+		for i := range 20 {
+			down.Store(i%3 != 2)
+			r.send("a@one.test")
+			pass(time.Second)
+		}
+		if n := r.tries.Load(); n != 20 {
+			t.Errorf("%d of 20 were tried", n)
+		}
+		r.stop()
+	})
+}
+
 // "Retry now" does not wait for the next probe.
 func TestRetryProbes(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
