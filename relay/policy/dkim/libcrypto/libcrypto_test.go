@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/ebitengine/purego"
 )
 
 var digest = sha256.Sum256([]byte("what is signed"))
@@ -138,8 +140,20 @@ func TestErrors(t *testing.T) {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	fail := func() {
+		for range 2 {
+			if small.sign(make([]byte, 16), digest[:]) {
+				t.Fatal("signed without room")
+			}
+		}
+	}
+	fail()
 	if err := l.do(func() bool { return false }); err == nil || strings.Contains(err.Error(), "error:") {
 		t.Errorf("an old error is told again: %v", err)
+	}
+	fail()
+	if first, second := l.errors(), l.errors(); strings.Count(first.Error(), "error:") < 2 || strings.Contains(second.Error(), "error:") {
+		t.Errorf("%v\nwas followed by\n%v", first, second)
 	}
 	if _, err := s.Sign(nil, digest[:], crypto.SHA256); err != nil {
 		t.Errorf("after errors: %v", err)
@@ -162,24 +176,38 @@ func TestDamagedKey(t *testing.T) {
 	}
 }
 
-// A key that nobody holds any more is freed.
+// A key that nobody holds any more is freed, and one that is held is not.
 func TestKeysAreFreed(t *testing.T) {
-	l := library(t)
-	freed := make(chan struct{})
-	func() {
-		s, err := l.Signer(key(t, 1024))
+	l := *library(t)
+	freed := make(chan uintptr, 2)
+	free := l.freeKey
+	l.freeKey = purego.NewCallback(func(key uintptr) uintptr {
+		purego.SyscallN(free, key)
+		freed <- key
+		return 0
+	})
+	k := key(t, 1024)
+	held, err := l.Signer(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forgotten := func() uintptr {
+		s, err := l.Signer(k)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Sign(nil, digest[:], crypto.SHA256); err != nil {
-			t.Fatal(err)
-		}
-		runtime.AddCleanup(s.(*signer), func(c chan struct{}) { close(c) }, freed)
+		return s.(*signer).key
 	}()
 	for range 1000 { // cleanups run some time after the collection
 		runtime.GC()
 		select {
-		case <-freed:
+		case key := <-freed:
+			if key != forgotten {
+				t.Fatal("a key in use was freed")
+			}
+			if _, err := held.Sign(nil, digest[:], crypto.SHA256); err != nil {
+				t.Error(err)
+			}
 			return
 		default:
 			runtime.Gosched()
