@@ -24,7 +24,10 @@ import (
 	"tenma/dnscache/dnstest"
 )
 
-const rulesFile = "../../deploy/prometheus/tenma.rules.yml"
+const (
+	rulesFile     = "../../deploy/prometheus/tenma.rules.yml"
+	dashboardFile = "../../deploy/grafana/tenma.json"
+)
 
 // TestInteropPrometheus has a real Prometheus scrape a relay under load, with the
 // scrape configuration and the rules of deploy: every recorded series yields, every
@@ -54,6 +57,12 @@ func TestInteropPrometheus(t *testing.T) {
 		t.Errorf("mail does not flow: %v", got)
 	}
 	dashboardYields(t, p)
+	// What the client library names is there too; a test of the metrics sees to ours.
+	for _, name := range regexp.MustCompile(`\b(go|process)_[a-z_]+`).FindAllString(read(t, rulesFile)+read(t, dashboardFile), -1) {
+		if len(p.query(t, name)) == 0 {
+			t.Errorf("rules or dashboard ask for %s, which is not there", name)
+		}
+	}
 
 	w.stopReceivers()
 	p.until(t, time.Now(), "the alert", func() bool {
@@ -73,14 +82,11 @@ func TestInteropPrometheus(t *testing.T) {
 // not happen in the test have no data, but none may be refused.
 func dashboardYields(t *testing.T, p *prometheusd) {
 	t.Helper()
-	text, err := os.ReadFile("../../deploy/grafana/tenma.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := read(t, dashboardFile)
 	asked, yield := 0, 0
-	for _, m := range regexp.MustCompile(`"expr": ("(?:[^"\\]|\\.)*")`).FindAllSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`"expr": ("(?:[^"\\]|\\.)*")`).FindAllStringSubmatch(text, -1) {
 		var expr string
-		if err := json.Unmarshal(m[1], &expr); err != nil {
+		if err := json.Unmarshal([]byte(m[1]), &expr); err != nil {
 			t.Fatal(err)
 		}
 		expr = strings.NewReplacer("$job", ".+", "$instance", ".+", "$__rate_interval", "10s", "$__interval", "10s").Replace(expr)

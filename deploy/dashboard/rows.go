@@ -124,9 +124,11 @@ func disk() group {
 		},
 		{
 			title: "Commits and settlements", unit: "cps",
-			about: "Messages stored, outcomes stored, and the syncs for both.",
+			about: "Messages stored (staged: large ones, outside the group), handed to the queue, outcomes stored, and the syncs for all. Handed far above commits: the backlog is read back after a restart.",
 			of: []series{
 				{rate(metric("spool_commits_total")), "commits"},
+				{rate(metric("intake_staged_total")), "staged"},
+				{rate(metric("spool_fed_total")), "handed to the queue"},
 				{rate(metric("spool_settlements_total")), "settlements"},
 				{rate(metric("spool_groups_total")), "syncs"},
 			},
@@ -202,9 +204,10 @@ func queue() group {
 		},
 		{
 			title: "Lanes and look-ups", unit: "short",
-			about: "Lanes (destinations) in memory, and domains looked up a second. A jump of lanes is mail to many new domains, which costs memory.",
+			about: "Lanes (destinations) in memory, those of them that cannot be reached and rest, and domains looked up a second. A jump of lanes is mail to many new domains, which costs memory; many that rest: our own network.",
 			of: []series{
 				{sum(metric("queue_lanes")), "lanes"},
+				{sum(metric("queue_resting_lanes")), "resting"},
 				{rate(metric("queue_lookups_total")), "look-ups a second"},
 			},
 		},
