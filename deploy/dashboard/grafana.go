@@ -60,7 +60,7 @@ type panel struct {
 	Options     any          `json:"options,omitempty"`
 	Targets     []target     `json:"targets,omitempty"`
 	Collapsed   *bool        `json:"collapsed,omitempty"` // of rows
-	Panels      []panel      `json:"panels,omitempty"`    // of a collapsed row
+	Panels      []panel      `json:"panels,omitzero"`     // of a row: what is in a closed one
 }
 
 type target struct {

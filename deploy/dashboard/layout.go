@@ -42,7 +42,7 @@ func build(groups []group) dashboard {
 	for _, g := range groups {
 		id++
 		closed := g.closed
-		row := panel{ID: id, Type: "row", Title: g.title, GridPos: grid{H: 1, W: columns, Y: y}, Collapsed: &closed}
+		row := panel{ID: id, Type: "row", Title: g.title, GridPos: grid{H: 1, W: columns, Y: y}, Collapsed: &closed, Panels: []panel{}}
 		y++
 		var inside []panel
 		x, tallest := 0, 0
