@@ -27,6 +27,7 @@ func TestLoad(t *testing.T) {
 		{"order", `{"scenario":"A","mta":"x","series":[{"s":2},{"s":1}]}`, "line 1: series: point 1 is not later"},
 		{"round", `{"scenario":"A","mta":"x","round":-1}`, "line 1: round -1"},
 		{"extra", `{"scenario":"A","mta":"x","extra":{"":1}}`, "line 1: extra: "},
+		{"extra too large", `{"scenario":"A","mta":"x","extra":{"y":-1e19}}`, "line 1: extra.y: -1e+19"},
 		{"machine", `{"scenario":"A","mta":"x","machine":{"cpu":"\u0000"}}`, "line 1: machine.cpu is longer"},
 		{"long line", good + "\n" + strings.Repeat(" ", maxLine+1), "line 2: longer than 16 MiB"},
 		{"too many", strings.Repeat(`{"scenario":"A","mta":"x"}`+"\n", maxResults+1), "line 10001: more than 10000 results"},

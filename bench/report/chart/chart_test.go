@@ -92,15 +92,37 @@ func TestStrange(t *testing.T) {
 		"curves": Curves("x", "", []string{"a"}, []Curve{{Name: "<", At: []int{0}, Value: []float64{1e-300}}}, same),
 		"strips": Strips("x", "", 0, []float64{0, 1}, "<", ">", []Strip{{Title: "&", Format: same, Lines: []Line{{Value: []float64{0, 0}}, {Gaps: true, Value: []float64{0, 1}}}}}),
 	} {
-		d.Title = "<title>"
-		text, err := Sheet([]Drawing{d, d, d}).File()
+		sheet := Sheet([]Drawing{d, d, d})
+		sheet.Title = "<title>"
+		text, err := sheet.File()
 		if err != nil {
 			t.Fatal(err)
+		}
+		if !strings.Contains(text, "&lt;title&gt;</title>") || !strings.Contains(text, ":var(--ink)") || strings.Contains(text, "fill:#1B1F24\"") {
+			t.Errorf("%s: title or colours are not as they should be", name)
 		}
 		for _, banned := range []string{"NaN", "Inf", "</svg></text>", "<a>", "<mark>"} {
 			if strings.Contains(text, banned) {
 				t.Errorf("%s: %q in the document", name, banned)
 			}
 		}
+	}
+}
+
+// TestGaps: a line is interrupted where there is nothing, and a second between
+// two gaps is a dot.
+func TestGaps(t *testing.T) {
+	number := func(float64) string { return "" }
+	times := []float64{0, 1, 2, 3, 4, 5, 6}
+	values := []float64{5, 6, 0, 7, 0, 8, 9}
+	paths := func(gaps bool) int {
+		text, err := Strips("", "", 1, times, "", "", []Strip{{Format: number, Lines: []Line{{Gaps: gaps, Value: values}}}}).SVG()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(text, "var(--s1)")
+	}
+	if with, without := paths(true), paths(false); with != 3 || without != 1 {
+		t.Errorf("%d pieces with gaps, %d without", with, without)
 	}
 }
