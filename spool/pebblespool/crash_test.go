@@ -3,6 +3,7 @@ package pebblespool_test
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,6 +43,9 @@ func TestCrashEverywhere(t *testing.T) {
 				if len(crashes) < 50 {
 					t.Fatal("the story hardly touches the disk")
 				}
+				if spared(crashes) < 3 {
+					t.Fatal("hardly a log begins where something stands")
+				}
 				for i, c := range crashes {
 					if err := check(c.fs, all, c.before, c.after+1); err != nil {
 						t.Fatalf("crash %d, before %v %s, after %d steps: %v", i, c.op.Kind, c.op.Path, c.before, err)
@@ -50,6 +54,16 @@ func TestCrashEverywhere(t *testing.T) {
 			})
 		})
 	}
+}
+
+// spared counts the crashes before a log begins in a spare or an old log.
+func spared(crashes []crash) (n int) {
+	for _, c := range crashes {
+		if c.op.Kind == errorfs.OpRename && (strings.HasSuffix(c.op.Path, ".spare") || strings.HasSuffix(c.op.Path, ".log")) {
+			n++
+		}
+	}
+	return n
 }
 
 func crashStory(t *testing.T, steps []step, percent int) (crashes []crash) {

@@ -1,6 +1,8 @@
 package pebblespool
 
 import (
+	"github.com/cockroachdb/pebble/v2"
+
 	"tenma/spool"
 	"tenma/spool/pebblespool/layout"
 )
@@ -19,3 +21,6 @@ func (s *Spool) Bodies(fn func(spool.ID)) error {
 	}
 	return it.Error()
 }
+
+// Pebble gives the figures of the database.
+func (s *Spool) Pebble() *pebble.Metrics { return s.db.Metrics() }

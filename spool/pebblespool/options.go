@@ -6,13 +6,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tenma/metrics"
-	"tenma/spool/pebblespool/disk"
 )
 
 // Options says where a spool lies and how it behaves. Only Dir is required.
@@ -28,13 +25,16 @@ type Options struct {
 	// not read back (0: 1 GiB; negative: nothing). The oldest goes first.
 	Memory int64
 
-	// MemTable is the size of Pebble's memtable in octets; 0: 256 MiB. Two of
-	// them may be in memory at a time. Mail that is delivered before a memtable
-	// is full never reaches a table: octets flushed and compacted per octet of
-	// mail (8 KiB bodies) were 0.10 with 2,000 messages alive and 0.81 with
-	// 20,000 at 256 MiB, 0.41 and 1.80 at 64 MiB. An idle spool takes little:
-	// memtables begin at 256 KiB and double.
+	// MemTable is the size of Pebble's memtable in octets; 0: 64 MiB. Two of
+	// them are in memory as a rule, and stay there. Mail that is delivered before
+	// its memtable is full never reaches a table. DESIGN.md has what larger ones
+	// save and cost.
 	MemTable int64
+
+	// LogAhead is how many octets of each log are on disk before they are needed
+	// (disk.Fence has the reasons), in two spare files besides those in use; 0: as
+	// much as a memtable; negative: none.
+	LogAhead int64
 
 	// The disk reserve. Below the larger of the two, Commit and Stage give
 	// ErrFull; settlements and their drafts go on.
@@ -92,7 +92,13 @@ func (o *Options) setDefaults() error {
 		o.Memory = 1 << 30
 	}
 	if o.MemTable == 0 {
-		o.MemTable = 256 << 20
+		o.MemTable = 64 << 20
+	}
+	if o.LogAhead == 0 {
+		o.LogAhead = o.MemTable
+		if o.Bubble {
+			o.LogAhead = min(o.LogAhead, 128<<10)
+		}
 	}
 	if o.MinFreePercent == 0 {
 		o.MinFreePercent = 5
@@ -111,41 +117,4 @@ func (o *Options) setDefaults() error {
 		o.Metrics = metrics.New(prometheus.NewRegistry()).Spool
 	}
 	return nil
-}
-
-// pebbleOptions are Pebble's own, for a store whose records mostly live layout.Seconds.
-func (o *Options) pebbleOptions(f *disk.Fence) *pebble.Options {
-	p := &pebble.Options{
-		FS:           f,
-		Logger:       disk.Log{To: o.Logger, Fence: f},
-		CacheSize:    32 << 20,
-		MemTableSize: uint64(o.MemTable),
-		// One memtable fills while another is flushed; a third is the margin
-		// before commits stall.
-		MemTableStopWritesThreshold: 3,
-		// Set explicitly: a later Pebble must not raise it by itself, since
-		// that bars the way back to an earlier version of the relay.
-		FormatMajorVersion: pebble.FormatValueSeparation,
-		LBaseMaxBytes:      max(64<<20, o.MemTable),
-		// A flush writes few, large tables.
-		FlushSplitBytes:            32 << 20,
-		L0CompactionThreshold:      4,
-		L0StopWritesThreshold:      40,
-		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
-		MaxOpenFiles:               1000,
-	}
-	// Most ids that are looked up do not exist (is this draft new?), and the
-	// filter answers that without a read.
-	for i := range p.Levels {
-		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
-	p.EventListener = &pebble.EventListener{
-		BackgroundError: func(err error) { o.Logger.Error("pebble: background error", "error", err) },
-		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { o.Logger.Warn("pebble: writes stall", "reason", i.Reason) },
-		WriteStallEnd:   func() { o.Logger.Info("pebble: writes go on") },
-	}
-	if o.Bubble {
-		p.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
-	}
-	return p
 }

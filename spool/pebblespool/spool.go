@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -119,11 +118,20 @@ func Open(o Options) (*Spool, error) {
 	return s, nil
 }
 
+// spareLogs is how many logs lie ready. While one is taken and the next is made
+// there is a second.
+const spareLogs = 2
+
 // runKey holds the number of the last run.
 var runKey = []byte{layout.KindMeta, 'r'}
 
 func (s *Spool) open() error {
-	p := s.o.pebbleOptions(s.fence)
+	if s.o.LogAhead > 0 {
+		if err := s.fence.KeepSpares(s.o.Dir, spareLogs, s.o.LogAhead); err != nil {
+			return err
+		}
+	}
+	p := disk.Pebble(s.fence, s.o.MemTable, s.o.Bubble, s.o.Logger)
 	db, err := pebble.Open(s.o.Dir, p)
 	if err != nil {
 		return err
@@ -218,6 +226,7 @@ func (s *Spool) Run(ctx context.Context) error {
 	s.phase = phaseRunning
 	s.mu.Unlock()
 
+	spares := newStage(s.fence.MakeSpares)
 	settler := newStage(s.settleLoop)
 	stager := newStage(s.stageLoop)
 	committer := newStage(s.commitLoop)
@@ -233,7 +242,7 @@ func (s *Spool) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	close(s.ended)
 	// Each hands what it holds to the next, so they end in this order.
-	for _, st := range []*stage{stager, settler, committer} {
+	for _, st := range []*stage{spares, stager, settler, committer} {
 		st.end(s.fence.Sick())
 	}
 	if s.fence.Err() != nil {
@@ -395,79 +404,6 @@ func (s *Spool) Settle(set spool.Settlement, done func(error)) {
 func (s *Spool) Unpark(ids ...spool.ID) {
 	if len(ids) > 0 {
 		s.submit(&unparking{ids: ids})
-	}
-}
-
-// settleLoop gathers settlements for SettleDelay and sends them on.
-func (s *Spool) settleLoop(stop <-chan struct{}) {
-	delay := time.NewTimer(0)
-	defer delay.Stop()
-	for stopping := false; ; {
-		select {
-		case <-s.settleWake:
-		case <-stop:
-			stopping = true
-		case <-s.fence.Sick():
-			return
-		}
-		if !stopping {
-			delay.Reset(s.o.SettleDelay)
-			select {
-			case <-delay.C:
-			case <-stop:
-				stopping = true
-			case <-s.fence.Sick():
-				return
-			}
-		}
-		s.mu.Lock()
-		s.held, s.settling = s.settling, nil
-		some := len(s.held) > 0
-		s.mu.Unlock()
-		if some && !s.beforeSettle(stop) {
-			return // failAll finishes what is held
-		}
-		s.mu.Lock()
-		for _, r := range s.held {
-			s.queue = append(s.queue, r)
-		}
-		s.held = nil
-		s.mu.Unlock()
-		poke(s.wake)
-		if stopping {
-			return
-		}
-	}
-}
-
-// beforeSettle calls Options.BeforeSettle until it succeeds. It is false when
-// the spool is sick, or was stopped meanwhile.
-func (s *Spool) beforeSettle(stop <-chan struct{}) bool {
-	if s.o.BeforeSettle == nil {
-		return true
-	}
-	defer s.stalled.Store(nil)
-	for {
-		err := s.o.BeforeSettle()
-		if err == nil {
-			return true
-		}
-		if s.stalled.Load() == nil {
-			s.o.Logger.Error("settlements wait", "error", err)
-		}
-		err = fmt.Errorf("%w: %w", spool.ErrStalled, err)
-		s.stalled.Store(&err)
-		again := time.NewTimer(time.Second)
-		select {
-		case <-again.C:
-		case <-s.fence.Sick():
-			again.Stop()
-			return false
-		case <-stop:
-			again.Stop()
-			s.fence.Fail("before settling", "", err)
-			return false
-		}
 	}
 }
 

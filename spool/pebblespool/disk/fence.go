@@ -37,6 +37,7 @@ type Fence struct {
 	log    *slog.Logger
 	noSync bool          // the log is written, not synced
 	sick   chan struct{} // closed by Fail
+	spares spares
 
 	once   sync.Once
 	reason error // set before sick is closed
@@ -100,6 +101,9 @@ func vital(path string) bool {
 
 func (f *Fence) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	f.pass()
+	if isLog(name) {
+		return f.createLog(name, c)
+	}
 	file, err := f.FS.Create(name, c)
 	return f.wrap(file, name, f.check("create", name, err))
 }
@@ -113,6 +117,10 @@ func (f *Fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.
 // ReuseForWrite is a rename and an open, which is what the real file system
 // makes of it; the one of vfs.MemFS can deadlock with CrashClone.
 func (f *Fence) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f.pass()
+	if isLog(to) {
+		return f.reuseLog(from, to, c)
+	}
 	if err := f.Rename(from, to); err != nil {
 		return nil, err
 	}
@@ -136,6 +144,11 @@ func (f *Fence) Rename(from, to string) error {
 
 func (f *Fence) Remove(name string) error {
 	f.pass()
+	if isLog(name) {
+		if kept, err := f.keepLog(name); kept || err != nil {
+			return err
+		}
+	}
 	err := f.FS.Remove(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return err
@@ -170,8 +183,12 @@ type fencedFile struct {
 	name  string
 
 	// The log's, by its one writer.
-	written, reserved int64
+	written, reserved, ready int64
 }
+
+// written0 says that the first n octets of the log lie in blocks that were
+// written before.
+func (f *fencedFile) written0(n int64) { f.ready, f.reserved = n, n }
 
 // logStep is how much of a log file is reserved on disk at a time. Pebble
 // would reserve a whole memtable for each: with six logs of 256 MiB open, 2.5
@@ -190,6 +207,9 @@ func (f *fencedFile) Preallocate(offset, length int64) error {
 // reserve keeps half a step ahead of what is written. That the disk has no room
 // for it is no error yet; a write will tell.
 func (f *fencedFile) reserve() {
+	if f.written < f.ready {
+		return
+	}
 	if f.written+logStep/2 > f.reserved {
 		_ = f.File.Preallocate(f.reserved, logStep)
 		f.reserved += logStep
