@@ -48,8 +48,8 @@ type far struct {
 	close       sync.Once
 
 	mu    sync.Mutex
-	queue []parcel
-	size  int // octets in queue
+	queue []parcel // in the order written, which TCP keeps whatever is due when
+	size  int      // octets in queue
 	ended bool
 	err   error
 }
@@ -80,11 +80,7 @@ func (f *far) Write(p []byte) (int, error) {
 	if now.Before(f.free) {
 		now = f.free
 	}
-	due := now.Add(d)
-	if n := len(f.queue); n > 0 && due.Before(f.queue[n-1].due) {
-		due = f.queue[n-1].due // TCP keeps the order
-	}
-	f.queue = append(f.queue, parcel{due, append([]byte(nil), p...)})
+	f.queue = append(f.queue, parcel{now.Add(d), append([]byte(nil), p...)})
 	f.signal()
 	return len(p), nil
 }

@@ -56,6 +56,25 @@ func TestRoadIsLongNotNarrow(t *testing.T) {
 	})
 }
 
+// Jitter does not let a reply overtake another.
+func TestRoadKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := fakenet.Pipe(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:25"))
+		late := 1.0
+		m := internet.Manner{RTT: time.Millisecond, Jitter: time.Second}
+		host := m.Road(t.Context(), b, func() float64 { late /= 4; return late })
+		go func() {
+			io.WriteString(host, "x")
+			io.WriteString(host, "y")
+			host.Close()
+		}()
+		begin := time.Now()
+		if got, err := io.ReadAll(a); string(got) != "xy" || err != nil || time.Since(begin) != 252*time.Millisecond {
+			t.Errorf("%q, %v after %v", got, err, time.Since(begin))
+		}
+	})
+}
+
 func TestRoadEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -113,6 +113,7 @@ func FuzzHeads(f *testing.F) {
 		"x-bench:r1 33554431\nX-Bench: r2 1\n\n",
 		"X-Bench: r1 0007\r\nX-Bench: r1 \r\nX-Bench: r1 99999999\r\n",
 		"X-Benchmark: r1 1\r\nX: \r\nD\r\n" + strings.Repeat("x", 500) + "\r\nX-Bench: " + strings.Repeat("r", 64) + " 1\r\n\r\n",
+		"X-Bench: r1 33554432\r\n", "X-Bench: r1 4294967303\r\n", "X-Bench: r1 18446744073709551623\r\n", "X-Bench: r1 -1\r\n", "X-Bench: r1 7x\r\n",
 		"X-Bench: " + strings.Repeat("r", 118) + " 12\r\n",
 	} {
 		f.Add(s, []byte{0, 1, 2, 3, 4, 5})

@@ -124,6 +124,8 @@ func TestHostileClients(t *testing.T) {
 		c = b.dial(t)
 		c.say(envelope+"BDAT x\r\n", "220", "250", "250", "501", "")
 		c = b.dial(t)
+		c.say(envelope+"BDAT -5\r\n", "220", "250", "250", "501", "")
+		c = b.dial(t)
 		c.say(envelope+"BDAT 99999999999999999999\r\n", "220", "250", "250", "501", "")
 		c = b.dial(t)
 		c.say("BDAT 5 LAST\r\nQUIT\n\r\n", "220", "503", "502") // the chunk is no command
@@ -138,7 +140,9 @@ func TestHostileClients(t *testing.T) {
 			slow.say("NOOP\r\n", "250")
 		}
 		begin := time.Now()
-		slow.say("", "")
+		if got := slow.reply(); got != "" {
+			t.Errorf("an idle client hears %q", got)
+		}
 		if d := time.Since(begin); d < idle-idleStep || d > idle {
 			t.Errorf("an idle connection is closed after %v", d)
 		}

@@ -127,6 +127,7 @@ const maxGrey = 1 << 21
 type greylist struct {
 	mu   sync.Mutex
 	seen map[uint64]int64 // hash of both -> Unix ns
+	most int              // pairs
 }
 
 // known reports a pair that was first seen at least wait ago.
@@ -140,7 +141,7 @@ func (g *greylist) known(from, to []byte, wait time.Duration) bool {
 	defer g.mu.Unlock()
 	first, seen := g.seen[key]
 	if !seen {
-		if len(g.seen) >= maxGrey {
+		if len(g.seen) >= g.most {
 			return true
 		}
 		g.seen[key] = now

@@ -49,7 +49,8 @@ func TestManners(t *testing.T) {
 		{"manner tls-broken", "STARTTLS\r\n", "220", nil},
 		{"domain=dst.test reject:rcpt=1", send, "250\n554", nil},
 		{"domain=DST.test reject:dot=1", send, "250\n250\n354\n554", nil},
-		{"domain=*.test reject:rcpt=1", strings.Replace(send, "dst.test", "x.DST.test", 1), "250\n554", nil},
+		{"domain=*.dst.test reject:rcpt=1", strings.Replace(send, "dst.test", "x.y.DST.test", 1), "250\n554", nil},
+		{"domain=dst.test reject:rcpt=1", strings.Replace(send, "dst.test", "DST.Test", 1), "250\n554", nil},
 		{"domain=*.dst.test reject:rcpt=1", send, all, nil},
 		{"at=127.0.0.1 reject:rcpt=1", send, "250\n554", nil},
 		{"at=127.0.0.1:25 reject:rcpt=1 manner drop:connect=1", send, "250\n554", nil},
@@ -77,6 +78,69 @@ func TestManners(t *testing.T) {
 			client.Close()
 		})
 	}
+}
+
+// The place of a client that was told goodbye is free, though that is still on
+// the road.
+func TestPlaceIsFreeAtGoodbye(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, "manner max-connections=1 rtt=1s")
+		c := b.dial(t)
+		c.say("", "220")
+		c.say("QUIT\r\n")
+		synctest.Wait()
+		if n := b.Stats().Open; n != 0 {
+			t.Errorf("%d connections", n)
+		}
+		next := b.dial(t)
+		next.say("", "220")
+		c.Close()
+		next.Close()
+	})
+}
+
+// A greylist that is full lets through what it cannot remember.
+func TestGreylistIsBounded(t *testing.T) {
+	g := greylist{seen: map[uint64]int64{}, most: 2}
+	for i, want := range []bool{false, false, true, true} {
+		if got := g.known([]byte("a"), []byte{byte(i)}, time.Hour); got != want {
+			t.Errorf("pair %d is known: %v", i, got)
+		}
+	}
+	if g.known([]byte("a"), []byte{0}, time.Hour) {
+		t.Error("a pair that is remembered is let through")
+	}
+}
+
+// What is not wanted is not kept in memory; a refused message leaves its place
+// in the store to another.
+func TestStoreIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, "store="+dir+" store-max=1 manner size=1000 domain=bad.test reject:dot=1")
+		c := b.dial(t)
+		c.say(strings.Replace(message("r", 1, "x"), "dst.test", "bad.test", 1), "220", "250", "250", "354", "554")
+		c.say(envelope+"DATA\r\n", "250", "250", "354")
+		c.say(strings.Repeat("x\r\n", 10_000))
+		synctest.Wait()
+		b.mu.Lock()
+		for s := range b.sessions {
+			if len(s.body) > 1000 {
+				t.Errorf("%d octets kept", len(s.body))
+			}
+		}
+		b.mu.Unlock()
+		c.say(".\r\n", "552")
+		c.say(envelope+"DATA\r\n..first\r\n.\r\n", taken...)
+		c.say(message("r", 2, "x"), taken...)
+		if got, err := os.ReadFile(filepath.Join(dir, "untagged.1.eml")); err != nil || string(got) != ".first\r\n" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if st := b.Stats(); st.Stored != 1 {
+			t.Errorf("%+v", st)
+		}
+		c.Close()
+	})
 }
 
 func TestGreylist(t *testing.T) {

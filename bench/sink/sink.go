@@ -47,7 +47,7 @@ func New(cfg Config) (*Sink, error) {
 	if cfg.Net == nil {
 		cfg.Net = net.Listen
 	}
-	s := &Sink{cfg: cfg, ready: make(chan struct{}), sessions: map[*session]struct{}{}, grey: greylist{seen: map[uint64]int64{}}}
+	s := &Sink{cfg: cfg, ready: make(chan struct{}), sessions: map[*session]struct{}{}, grey: greylist{seen: map[uint64]int64{}, most: maxGrey}}
 	var err error
 	if s.addrs, err = Expand(cfg.Listen); err != nil {
 		return nil, err

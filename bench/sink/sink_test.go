@@ -92,9 +92,13 @@ func (c *client) say(text string, want ...string) {
 	} else if _, err := c.Write([]byte(text)); err != nil {
 		c.t.Fatalf("%q: %v", text, err)
 	}
+	begin := time.Now()
 	for i, w := range want {
 		if got := c.reply(); !strings.HasPrefix(got, w) || w == "" && got != "" {
 			c.t.Fatalf("reply %d to %.100q is %q, want %q", i, text, got, w)
+		}
+		if d := time.Since(begin); w == "" && d > idle/2 {
+			c.t.Fatalf("the connection was closed after %v only", d)
 		}
 	}
 }

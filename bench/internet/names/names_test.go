@@ -193,6 +193,35 @@ func TestOverSockets(t *testing.T) {
 	}
 }
 
+// What is no query gets no answer.
+func TestBadQueries(t *testing.T) {
+	s := server(t, Config{})
+	good, err := new(dns.Msg).SetQuestion("a.b.test.", dns.TypeMX).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(change func(b []byte) []byte) []byte { return change(slices.Clone(good)) }
+	bad := [][]byte{
+		with(func(b []byte) []byte { b[2] |= 0x80; return b }),                                                   // a reply
+		with(func(b []byte) []byte { b[5] = 2; return b }),                                                       // two questions
+		with(func(b []byte) []byte { b[12] = 0xC0; return b }),                                                   // a pointer
+		with(func(b []byte) []byte { b[12] = 63; return b }),                                                     // a label that ends behind the message
+		append(append(slices.Clone(good[:12]), []byte(strings.Repeat("\x01a", 127)+"\x01a\x00")...), 0, 1, 0, 1), // 257 octets
+	}
+	for n := range good {
+		bad = append(bad, good[:n:n])
+	}
+	for _, b := range bad {
+		if got := s.Answer(nil, b, true); len(got) > 0 {
+			t.Errorf("%x is answered by %x", b, got)
+		}
+	}
+	longest := append(append(slices.Clone(good[:12]), []byte(strings.Repeat("\x01a", 127)+"\x00")...), 0, 1, 0, 1)
+	if got := s.Answer(nil, longest, true); len(got) == 0 || s.Stats().Bad != int64(len(bad)) {
+		t.Errorf("the longest name is not answered; %+v", s.Stats())
+	}
+}
+
 func TestConfigErrors(t *testing.T) {
 	for _, cfg := range []Config{
 		{},
