@@ -30,7 +30,8 @@ func header(l *ledger) []byte {
 
 // sign gets a part that has a place its signature. Each message is signed once,
 // when the first of its parts gets a place: not on the way in, and not for mail
-// that waits behind a thousand others.
+// that waits behind a thousand others. There may be many lanes of a thousand
+// places, so urgent mail stands before the rest in this line too.
 func (s *shard) sign(p *part) {
 	l := p.led
 	if l == nil {
@@ -46,7 +47,7 @@ func (s *shard) sign(p *part) {
 		l.unsigned = append(l.unsigned, p)
 		q, id, env := s.q, l.id, l.env
 		q.metrics.Signatures.Inc()
-		q.signs.Do(func() {
+		q.signs.DoFor(int(p.class), func() {
 			text, err := q.signature(env, p)
 			s.box.Post(msg{kind: perform, do: func() {
 				if err != nil {

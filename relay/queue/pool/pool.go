@@ -11,17 +11,30 @@ type Pool struct {
 
 	mu    sync.Mutex
 	n     int
-	tasks []func()
-	head  int
+	lines [Classes]line
 	all   sync.WaitGroup
 }
 
+// Classes is how many lines there are for tasks that wait.
+const Classes = 3
+
+// line is tasks that wait; those before head are gone.
+type line struct {
+	tasks []func()
+	head  int
+}
+
 // Do runs f soon, in the order of the calls.
-func (p *Pool) Do(f func()) {
+func (p *Pool) Do(f func()) { p.DoFor(0, f) }
+
+// DoFor is Do for a class, from 0 to Classes-1: a task waits for those of its
+// own class that came before it, and for all of the classes before its own.
+func (p *Pool) DoFor(class int, f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.n == p.Max {
-		p.tasks = append(p.tasks, f)
+		l := &p.lines[class]
+		l.tasks = append(l.tasks, f)
 		return
 	}
 	p.n++
@@ -42,17 +55,27 @@ func (p *Pool) work(f func()) {
 func (p *Pool) next() func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.head == len(p.tasks) {
-		p.tasks, p.head = p.tasks[:0], 0
-		p.n--
+	for i := range p.lines {
+		if f := p.lines[i].next(); f != nil {
+			return f
+		}
+	}
+	p.n--
+	return nil
+}
+
+// next takes the first task, nil if there is none.
+func (l *line) next() func() {
+	if l.head == len(l.tasks) {
+		l.tasks, l.head = l.tasks[:0], 0
 		return nil
 	}
-	f := p.tasks[p.head]
-	p.tasks[p.head] = nil
-	p.head++
-	if p.head > 1024 && p.head*2 > len(p.tasks) {
-		p.tasks = append(p.tasks[:0], p.tasks[p.head:]...)
-		p.head = 0
+	f := l.tasks[l.head]
+	l.tasks[l.head] = nil
+	l.head++
+	if l.head > 1024 && l.head*2 > len(l.tasks) {
+		l.tasks = append(l.tasks[:0], l.tasks[l.head:]...)
+		l.head = 0
 	}
 	return f
 }

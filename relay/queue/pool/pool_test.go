@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -39,6 +40,25 @@ func TestPool(t *testing.T) {
 			if i != v {
 				t.Fatalf("task %d ran at %d", v, i)
 			}
+		}
+	})
+}
+
+// Whoever is urgent waits for nobody who is less so, except for what runs.
+func TestClasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := Pool{Max: 1}
+		gate := make(chan struct{})
+		p.Do(func() { <-gate })
+		var order []int
+		for i := range 9 {
+			class := Classes - 1 - i%Classes
+			p.DoFor(class, func() { order = append(order, 10*class+i/Classes) })
+		}
+		close(gate)
+		p.Wait()
+		if want := []int{0, 1, 2, 10, 11, 12, 20, 21, 22}; !slices.Equal(order, want) {
+			t.Errorf("%v, not %v", order, want)
 		}
 	})
 }
