@@ -181,6 +181,9 @@ func appendResult(path string, r load.Result) error {
 	return err
 }
 
+// barWidth is what the bar takes of a line, its numbers included.
+const barWidth = 65
+
 // linesEvery is how often a line is printed where there is no terminal.
 const linesEvery = 5 * time.Second
 
@@ -215,7 +218,11 @@ func follow(ctx context.Context, w io.Writer, s *source.Source) {
 			return
 		case <-tick.C:
 			l := s.Live()
-			bar.Describe(liveLine(l))
+			text := liveLine(l)
+			if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+				text = cli.Cut(text, max(20, width-barWidth))
+			}
+			bar.Describe(text)
 			settled := l.Accepted + l.Soft + l.Hard + l.Broken
 			if total > 0 {
 				settled = min(settled, total-1) // a full bar would be taken away
