@@ -87,7 +87,7 @@ func TestCompression(t *testing.T) {
 	for n := range uint32(50) {
 		alone += ratio(n, n+1) / 50
 	}
-	if together := ratio(0, 50); alone < 0.5 || alone > 0.75 || together < 0.5 || together > 0.75 {
+	if together := ratio(0, 50); alone < 0.6 || alone > 0.8 || together < 0.6 || together > 0.8 {
 		t.Errorf("gzip makes %.2f of one message, %.2f of fifty", alone, together)
 	}
 }
