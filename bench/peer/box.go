@@ -144,12 +144,17 @@ func (c *cgroup) Kill() error {
 }
 
 func (c *cgroup) Remove() error {
-	err := os.Remove(c.dir)
-	os.Remove(filepath.Dir(c.dir)) // fails while another server's is in it
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+	// A process leaves cgroup.procs some time before the group is free of it.
+	for limit := time.Now().Add(killTime); ; time.Sleep(10 * time.Millisecond) {
+		err := os.Remove(c.dir)
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+		if err == nil || time.Now().After(limit) {
+			os.Remove(filepath.Dir(c.dir)) // fails while another server's is in it
+			return err
+		}
 	}
-	return err
 }
 
 // gone waits until there are no processes.

@@ -67,7 +67,7 @@ func (c *call) durable(w *call) bool {
 }
 
 var (
-	callStart = regexp.MustCompile(`^(\d+) +(\w+)\((?:(?:\d+|AT_FDCWD)<((?:[^>\\]|->|\\.)*)>)?`)
+	callStart = regexp.MustCompile(`^(\d+) +(\w+)\((?:(?:\d+|AT_FDCWD)<((?:->|\\.|[^>\\])*)>)?`)
 	callDone  = regexp.MustCompile(`^(\d+) +<\.\.\. (\w+) resumed>`)
 	opened    = regexp.MustCompile(`O_D?SYNC.* = \d+<([^>]*)>`)
 	okReply   = regexp.MustCompile(`"250[ -]`)

@@ -16,8 +16,11 @@ import (
 	"tenma/bench/load"
 )
 
-// lastWait is how long a worker may take to end.
-const lastWait = 10 * time.Second
+// Times that a worker may take.
+const (
+	lastWait   = 10 * time.Second // to end
+	resultTime = time.Minute      // to join arrivals, after the time for waiting is over
+)
 
 // Processes starts sources and sinks as processes of their own.
 type Processes struct {
@@ -72,19 +75,10 @@ func (p Processes) start(ctx context.Context, role string, first request) (*work
 // ask sends a request and waits for the reply. When ctx ends first the worker
 // is killed: it has nothing to lose.
 func (w *worker) ask(ctx context.Context, q request) (a reply, err error) {
+	ctx, done := grace(ctx)
+	defer done()
 	if end, ok := ctx.Deadline(); ok {
-		// The worker keeps the time, so that there is a result; it has a
-		// little longer to send it.
-		q.Most = max(time.Millisecond, time.Until(end))
-		limited, cancel := context.WithDeadline(context.WithoutCancel(ctx), end.Add(time.Minute))
-		defer cancel()
-		stop := context.AfterFunc(ctx, func() {
-			if errors.Is(ctx.Err(), context.Canceled) {
-				cancel()
-			}
-		})
-		defer stop()
-		ctx = limited
+		q.Most = max(time.Millisecond, time.Until(end)-resultTime)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,6 +107,23 @@ func (w *worker) ask(ctx context.Context, q request) (a reply, err error) {
 		return a, errors.New(a.Error)
 	}
 	return a, nil
+}
+
+// grace gives a context that ends a little later than ctx if that runs out of
+// time, since the worker keeps the time itself and has a result then; and at
+// once if ctx is cancelled.
+func grace(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	later, cancel := context.WithDeadline(context.WithoutCancel(ctx), end.Add(resultTime))
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			cancel()
+		}
+	})
+	return later, func() { stop(); cancel() }
 }
 
 // close ends the worker, which notices that nobody asks any more.
