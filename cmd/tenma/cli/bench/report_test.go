@@ -56,11 +56,11 @@ func TestReportForms(t *testing.T) {
 
 func TestReportFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
-	got, err := reported(t, reportCommand{Results: []string{rawData}, Output: dir, PNG: true}, "")
+	got, err := reported(t, reportCommand{Results: []string{filepath.Join(rawData, "mx-1k.jsonl")}, Output: dir, PNG: true}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"report.html", "report.md", "charts/relay-delivered.svg", "charts/relay-delivered.png"} {
+	for _, name := range []string{"report.html", "report.md", "charts/mx-1k-delivered.svg", "charts/mx-1k-delivered.png"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Errorf("%v; it said %q", err, got)
 		}
