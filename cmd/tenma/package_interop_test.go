@@ -203,6 +203,10 @@ func TestInteropSystemCalls(t *testing.T) {
 		}
 		seen[m[1]] = true
 	}
+	// MemoryDenyWriteExecute.
+	if m := regexp.MustCompile(`.*(PROT_WRITE\|PROT_EXEC|mprotect\(.*PROT_EXEC).*`).FindString(read(t, trace)); m != "" {
+		t.Errorf("the unit refuses %s", m)
+	}
 	if len(seen) < 30 || len(filters) != 2 {
 		t.Errorf("only %d system calls seen, %d filters", len(seen), len(filters))
 	}
