@@ -15,7 +15,7 @@
 // and of one that is due later than Config.Horizon nothing at all.
 //
 // Read queue.go (Queue, New, Run), shard.go (the loop), ledger.go (a message),
-// lane.go and run.go (a lane), settle.go, and for the rules themselves, which
-// are plain functions, retry.go and verdict.go. operate.go is what operators
+// lane.go, lobby.go and run.go (a lane), settle.go, and for the rules themselves,
+// which are plain functions, fate and rest. operate.go is what operators
 // can do. DESIGN.md has the reasons.
 package queue

@@ -392,18 +392,19 @@ func (f *fakeLog) count(k mail.EventKind) int {
 
 // rig is a queue with fakes around it.
 type rig struct {
-	t      *testing.T
-	spool  *fakeSpool
-	router *fakeRouter
-	back   *fakeReturner
-	log    *fakeLog
-	signer Signer
-	conf   Config
-	q      *Queue
-	cancel context.CancelFunc
-	ended  chan error
-	n      int
-	wall   func() time.Time
+	t       *testing.T
+	spool   *fakeSpool
+	router  *fakeRouter
+	back    *fakeReturner
+	log     *fakeLog
+	signer  Signer
+	conf    Config
+	q       *Queue
+	cancel  context.CancelFunc
+	ended   chan error
+	n       int
+	wall    func() time.Time
+	prepare func(*Queue) // before it runs
 	// reply decides each attempt; nil: all sent.
 	reply  func(ctx context.Context, a *mail.Attempt) []mail.Outcome
 	remote mail.Deliver // nil: carry
@@ -428,6 +429,9 @@ func (r *rig) start() {
 	})
 	if r.wall != nil {
 		r.q.wall = r.wall
+	}
+	if r.prepare != nil {
+		r.prepare(r.q)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.ended = cancel, make(chan error, 1)

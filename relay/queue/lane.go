@@ -3,6 +3,7 @@ package queue
 import (
 	"tenma/relay/queue/item"
 	"tenma/relay/queue/lanes"
+	"tenma/relay/queue/line"
 	"tenma/relay/queue/rest"
 	"tenma/relay/queue/view"
 )
@@ -18,9 +19,10 @@ const classes = 3
 // moment the part is accepted until a run claims it or its owner takes it
 // back, and in looking while the owner reads a message back for it.
 type lane struct {
+	keeper  *shard
 	key     string
-	num     uint32 // its name's
-	ready   [classes]partList
+	num     uint32                    // its name's
+	ready   [classes]line.List[*part] // in this order; fair share among tenants will be a change of the type
 	open    [classes]int
 	looking [classes]int
 	over    [classes]item.List
@@ -33,43 +35,8 @@ type lane struct {
 	last   view.LastReply
 }
 
-// partList is a list of parts in the order in which they are to run. A later
-// fair share among tenants is a change of this type alone.
-type partList struct {
-	first, last *part
-	n           int
-}
-
-func (l *partList) add(p *part, front bool) {
-	p.listed = true
-	l.n++
-	switch {
-	case l.first == nil:
-		l.first, l.last = p, p
-	case front:
-		p.next, l.first.prev, l.first = l.first, p, p
-	default:
-		p.prev, l.last.next, l.last = l.last, p, p
-	}
-}
-
-func (l *partList) remove(p *part) {
-	if p.prev == nil {
-		l.first = p.next
-	} else {
-		p.prev.next = p.next
-	}
-	if p.next == nil {
-		l.last = p.prev
-	} else {
-		p.next.prev = p.prev
-	}
-	p.prev, p.next, p.listed = nil, nil, false
-	l.n--
-}
-
 // readies is how many parts wait for a run.
-func (l *lane) readies() int { return l.ready[0].n + l.ready[1].n + l.ready[2].n }
+func (l *lane) readies() int { return l.ready[0].Len() + l.ready[1].Len() + l.ready[2].Len() }
 
 // overs is how many items wait for a place.
 func (l *lane) overs() int { return l.over[0].Len() + l.over[1].Len() + l.over[2].Len() }
@@ -82,7 +49,7 @@ func (l *lane) empty() bool {
 func (s *shard) lane(key string) *lane {
 	l := s.lanes[key]
 	if l == nil {
-		l = &lane{key: key, num: s.names.Hold(key)}
+		l = &lane{keeper: s, key: key, num: s.names.Hold(key)}
 		s.lanes[key] = l
 	}
 	return l
@@ -117,9 +84,13 @@ func (s *shard) forget(l *lane) {
 	s.resting.Leave(l)
 }
 
-// places is how many parts of a class a lane may hold.
-func (s *shard) places() int {
-	if s.open > crowded {
+// places is how many parts of a class a lane may hold; one in any case, so that
+// a lane with something open asks for more by itself.
+func (s *shard) places(l *lane) int {
+	switch {
+	case s.room(lanes.Kind(l.key)) < 0:
+		return 1
+	case s.open > crowded:
 		return min(fewReady, s.conf.LaneReady)
 	}
 	return s.conf.LaneReady
@@ -129,19 +100,23 @@ func (s *shard) places() int {
 // place was reserved, so that mail that waited is not overtaken; without it
 // there must be nobody waiting.
 func (s *shard) offer(p *part, asked bool) {
+	if !asked && s.toLobby(p) {
+		return
+	}
 	l, c := s.lane(p.key), p.class
-	if !asked && !p.front && (l.over[c].Len() > 0 || l.open[c]+l.looking[c] >= s.places()) {
+	if !asked && !p.front && (l.over[c].Len() > 0 || l.open[c]+l.looking[c] >= s.places(l)) {
 		s.overflows(l, p)
 		return
 	}
 	p.lane = l
 	l.open[c]++
 	s.open++
+	s.lobby.open[lanes.Kind(l.key)]++
 	switch {
 	case p.unsigned:
 		s.send(p.home, msg{kind: signPlease, part: p})
 	case lanes.IsLookup(l.key):
-		l.ready[c].add(p, p.front)
+		l.ready[c].Add(p, p.front)
 		s.lookUp(l)
 	default:
 		s.ready(p)
@@ -165,7 +140,7 @@ func (s *shard) pull(l *lane) {
 		k.answer, k.wave = nil, l.overs() // came after the last answer: one of these asks again
 	}
 	for c := range l.over {
-		for l.over[c].Len() > 0 && l.open[c]+l.looking[c] < s.places() {
+		for l.over[c].Len() > 0 && l.open[c]+l.looking[c] < s.places(l) {
 			if lanes.IsLookup(l.key) && l.lookup.wave == 0 {
 				return
 			}
@@ -184,6 +159,10 @@ func (s *shard) pull(l *lane) {
 
 // looked is the word of an owner that it has offered what there was.
 func (s *shard) looked(l *lane, class uint8) {
+	if kind := lanes.Kind(l.key); l == s.lobby.list[kind] {
+		s.lobby.looking[kind]--
+		return
+	}
 	l.looking[class]--
 	s.pull(l)
 	s.rest(l)
@@ -194,18 +173,19 @@ func (s *shard) ready(p *part) {
 	if p.state.Load() == partRecalled {
 		return // the purge is on its way
 	}
-	p.lane.ready[p.class].add(p, p.front)
+	p.lane.ready[p.class].Add(p, p.front)
 	s.start(p.lane)
 }
 
 // left ends a part's place.
 func (s *shard) left(p *part) {
 	l := p.lane
-	if p.listed {
-		l.ready[p.class].remove(p)
+	if p.Listed() {
+		l.ready[p.class].Remove(p)
 	}
 	l.open[p.class]--
 	s.open--
+	s.lobby.open[lanes.Kind(l.key)]--
 }
 
 // purge forgets a part that its owner has taken back. One that stands in a
@@ -225,8 +205,8 @@ func (s *shard) sweep() {
 	now := item.Seconds(s.now.Unix())
 	for _, l := range s.lanes {
 		for c := range l.ready {
-			for p := l.ready[c].first; p != nil; {
-				next := p.next
+			for p := l.ready[c].First(); p != nil; {
+				next := p.Next()
 				if p.expire <= now && p.recall() {
 					s.left(p)
 					s.send(p.home, msg{kind: outlived, part: p})

@@ -7,6 +7,7 @@ import (
 
 	"tenma/relay/queue/item"
 	"tenma/relay/queue/lanes"
+	"tenma/relay/queue/line"
 
 	"tenma/relay/mail"
 	"tenma/relay/queue/fate"
@@ -95,10 +96,9 @@ type part struct {
 	expire   uint32
 
 	// The lane's.
-	lane       *lane
-	run        *run // in whose channel it stands
-	listed     bool
-	prev, next *part
+	line.Links[*part]
+	lane *lane
+	run  *run // in whose channel it stands
 
 	one [1]int // saves an allocation for the usual message
 }
@@ -235,7 +235,7 @@ func (s *shard) serve(l *ledger, a ask) {
 // served frees the place that a lane held for an ask.
 func (s *shard) served(a ask) {
 	if a.lane != nil {
-		s.send(s.q.keeper(a.lane.key), msg{kind: looked, lane: a.lane, class: a.class})
+		s.send(a.lane.keeper, msg{kind: looked, lane: a.lane, class: a.class})
 	}
 }
 
@@ -247,7 +247,7 @@ func (s *shard) file(l *ledger, a ask, leader bool) {
 		return
 	}
 	p := &s.plan
-	p.Set(&s.conf.rules, l.env, &l.state, l.out, s.now)
+	p.Set(&s.conf.Rules, l.env, &l.state, l.out, s.now)
 	if p.Next.IsZero() || l.parked {
 		s.unwait(l.id)
 	} else {
@@ -306,7 +306,7 @@ func (s *shard) propose(l *ledger, key string, to []int, r mail.Route, a ask) {
 			p.Queued = due
 		}
 	}
-	p.expire = item.Seconds(fate.Expiry(&s.conf.rules, l.env.Received, l.env.Expire).Unix())
+	p.expire = item.Seconds(fate.Expiry(&s.conf.Rules, l.env.Received, l.env.Expire).Unix())
 	engine, id := s.q.deps.Spool, l.id
 	p.Open = func(ctx context.Context) (spool.Body, error) { return engine.Open(ctx, id) }
 	if !lanes.IsLookup(key) {

@@ -47,8 +47,8 @@ func (s *shard) lookUp(l *lane) {
 
 func (s *shard) first(l *lane) *part {
 	for c := range l.ready {
-		if l.ready[c].first != nil {
-			return l.ready[c].first
+		if l.ready[c].First() != nil {
+			return l.ready[c].First()
 		}
 	}
 	return nil
@@ -62,7 +62,7 @@ func (s *shard) answered(l *lane, leader *part, a *answer) {
 	}
 	l.lookup.answer, l.lookup.wave = a, l.overs()
 	for c := range l.ready {
-		for p := l.ready[c].first; p != nil; p = l.ready[c].first {
+		for p := l.ready[c].First(); p != nil; p = l.ready[c].First() {
 			s.left(p)
 			if p.recall() {
 				s.send(p.home, msg{kind: routed, part: p, answer: a, flag: p == leader})

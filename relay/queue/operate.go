@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -227,9 +226,7 @@ func (q *Queue) Summary(ctx context.Context) (Summary, error) {
 	for _, l := range byKey {
 		sum.Lanes = append(sum.Lanes, *l)
 	}
-	slices.SortFunc(sum.Lanes, func(a, b LaneSummary) int {
-		return cmp.Or(cmp.Compare(b.Ready+b.Running+b.Deferred, a.Ready+a.Running+a.Deferred), cmp.Compare(a.Lane, b.Lane))
-	})
+	sum.Sort()
 	return sum, nil
 }
 
@@ -258,7 +255,7 @@ func (s *shard) summary(sum *Summary, byKey map[string]*LaneSummary) {
 		for c := range l.open {
 			out.Ready += int64(l.open[c] + l.looking[c])
 			sum.Ready += int64(l.open[c] + l.looking[c])
-			if p := l.ready[c].first; p != nil {
+			if p := l.ready[c].First(); p != nil {
 				out.Seen(p.Envelope.Received)
 			}
 		}

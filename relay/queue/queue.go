@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tenma/relay/queue/settings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tenma/metrics"
@@ -45,7 +47,7 @@ var ErrClosed = errors.New("queue: closed")
 // before the spool has said that the settlement is durable.
 type Queue struct {
 	deps    Deps
-	conf    atomic.Pointer[settings]
+	conf    atomic.Pointer[settings.Settings]
 	shards  []*shard
 	metrics *metrics.Queue
 	log     *slog.Logger
@@ -64,7 +66,7 @@ type Queue struct {
 
 // New builds a Queue. It does nothing before Run.
 func New(c Config, d Deps) *Queue {
-	conf := c.withDefaults()
+	conf := c.Complete()
 	q := &Queue{
 		deps: d, metrics: d.Metrics, log: d.Log, wall: time.Now,
 		credit: make(chan struct{}, ahead),
@@ -164,7 +166,7 @@ func (q *Queue) take(e spool.Entry) {
 
 // Apply makes c the configuration from now on. Dues that are set already stay.
 func (q *Queue) Apply(c Config) {
-	q.conf.Store(c.withDefaults())
+	q.conf.Store(c.Complete())
 	for _, s := range q.shards {
 		s.box.Post(msg{kind: perform, do: s.kick})
 	}

@@ -64,13 +64,11 @@ func (s *shard) start(l *lane) {
 
 // pop takes the part that is to run next, or nil.
 func (s *shard) pop(l *lane) *part {
-	for c := range l.ready {
-		if p := l.ready[c].first; p != nil {
-			l.ready[c].remove(p)
-			return p
-		}
+	p := s.first(l)
+	if p != nil {
+		l.ready[p.class].Remove(p)
 	}
-	return nil
+	return p
 }
 
 // begin1 starts a run with a part that is claimed.
@@ -195,7 +193,7 @@ func (s *shard) start1(l *lane) {
 func (s *shard) again(p *part) {
 	p.run = nil
 	if p.state.Load() == partWaiting {
-		p.lane.ready[p.class].add(p, true)
+		p.lane.ready[p.class].Add(p, true)
 	}
 }
 

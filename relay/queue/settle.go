@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"tenma/relay/queue/settings"
+
 	"tenma/relay/queue/lanes"
 
 	"tenma/relay/mail"
@@ -102,11 +104,11 @@ func (s *shard) settle(l *ledger) {
 	s.compose(l, slices.Clone(vs), reports)
 }
 
-func willRetry(c *settings, e *mail.Envelope, v *fate.Verdict) time.Time {
+func willRetry(c *settings.Settings, e *mail.Envelope, v *fate.Verdict) time.Time {
 	if v.Action != mail.ActionDelayed {
 		return time.Time{}
 	}
-	return fate.Expiry(&c.rules, e.Received, e.Expire)
+	return fate.Expiry(&c.Rules, e.Received, e.Expire)
 }
 
 // judgeAll gives the verdicts on l.work. They stand in a buffer of the shard's.
@@ -121,7 +123,7 @@ func (s *shard) judgeAll(l *ledger) []fate.Verdict {
 			if w.outs == nil {
 				v = fate.Expire(l.env, to, l.state.Recipients[to])
 			} else {
-				v = fate.Judge(&s.conf.rules, l.env, to, l.state.Recipients[to], &w.outs[i], w.local, s.now, spread)
+				v = fate.Judge(&s.conf.Rules, l.env, to, l.state.Recipients[to], &w.outs[i], w.local, s.now, spread)
 			}
 			v.Lane = w.lane
 			vs = append(vs, v)
@@ -146,7 +148,7 @@ func (s *shard) compose(l *ledger, vs []fate.Verdict, reports []mail.Report) {
 		s.box.Post(msg{kind: perform, do: func() {
 			if err != nil {
 				q.log.Error("a DSN could not be composed; what needs it is deferred", "id", id.String(), "err", err)
-				fate.WithoutDSN(&s.conf.rules, vs, s.now)
+				fate.WithoutDSN(&s.conf.Rules, vs, s.now)
 				drafts = nil
 			}
 			s.commit(l, vs, drafts)

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"tenma/relay/queue/settings"
+
 	"tenma/relay/queue/fate"
 	"tenma/relay/queue/item"
 	"tenma/relay/queue/mailbox"
@@ -30,7 +32,7 @@ const (
 	// crowded is how many parts a shard's lanes may hold in all before each
 	// lane gets no more than fewReady; it bounds memory when thousands of lanes
 	// are slow at the same time.
-	crowded  = 50_000
+	crowded  = mostOpen / 2
 	fewReady = 16
 )
 
@@ -41,8 +43,8 @@ type shard struct {
 	n   int
 	box *mailbox.Box[msg]
 
-	conf *settings // as of this batch
-	now  time.Time // as of this batch, the wall clock
+	conf *settings.Settings // as of this batch
+	now  time.Time          // as of this batch, the wall clock
 	rand *rand.Rand
 	out  [][]msg // for other shards (and this one), sent after the batch
 
@@ -61,6 +63,8 @@ type shard struct {
 	lanes      map[string]*lane
 	idle       []*lane
 	open       int // parts in all lanes that wait
+	most       int // mostOpen
+	lobby      lobby
 	runs       int
 	maxRuns    int
 	starved    []*lane // have something ready, and runs == maxRuns
@@ -78,13 +82,16 @@ type shard struct {
 type gauges struct{ ready, deferred, lanes, paused, resting int }
 
 func newShard(q *Queue, n, shards, maxRuns int, r *rand.Rand) *shard {
-	return &shard{
-		q: q, n: n, box: mailbox.New[msg](), rand: r, maxRuns: maxRuns,
+	s := &shard{
+		most: mostOpen,
+		q:    q, n: n, box: mailbox.New[msg](), rand: r, maxRuns: maxRuns,
 		out:     make([][]msg, shards),
 		ledgers: map[spool.ID]*ledger{}, touched: item.Recent{For: time.Minute}, items: item.NewStore(),
 		names: item.NewNames(),
 		lanes: map[string]*lane{},
 	}
+	s.openLobby()
+	return s
 }
 
 // loop works until halt is closed.
@@ -165,6 +172,7 @@ func (s *shard) tick() {
 	if s.paused && s.healthy() {
 		s.kick()
 	}
+	s.admit()
 	for _, l := range s.resting.Due(s.now) {
 		s.start(l) // a probe
 	}

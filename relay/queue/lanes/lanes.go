@@ -28,6 +28,14 @@ func Lookup(d smtp.Domain) string { return string(lookup) + string(d) }
 // IsLookup reports a key that Lookup made.
 func IsLookup(key string) bool { return key[0] == lookup }
 
+// Kind is 1 for a key that Lookup made, else 0.
+func Kind(key string) int {
+	if IsLookup(key) {
+		return 1
+	}
+	return 0
+}
+
 // IsLocal reports the key of a lane to mailboxes here.
 func IsLocal(key string) bool { return key[0] == local }
 

@@ -3,6 +3,8 @@
 package view
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"tenma/relay/mail"
@@ -41,6 +43,13 @@ type Summary struct {
 	Running    int64 // attempts under way
 	Rebuilding bool  // stored entries are still being read after a start
 	Lanes      []LaneSummary
+}
+
+// Sort puts the lane with the longest backlog first.
+func (s *Summary) Sort() {
+	slices.SortFunc(s.Lanes, func(a, b LaneSummary) int {
+		return cmp.Or(cmp.Compare(b.Ready+b.Running+b.Deferred, a.Ready+a.Running+a.Deferred), cmp.Compare(a.Lane, b.Lane))
+	})
 }
 
 // LaneSummary is one lane at a glance.
