@@ -56,6 +56,7 @@ var thirdParty = map[string]string{
 	"github.com/ebitengine/purego":            "RSA by the host's libcrypto, without cgo",
 	"github.com/HdrHistogram/hdrhistogram-go": "latency quantiles of a load, in bounded memory",
 	"github.com/schollz/progressbar/v3":       "progress of long commands",
+	"github.com/google/pprof":                 "reading CPU profiles, for flame graphs",
 	"gonum.org/v1/plot":                       "charts of a load's report",
 	"golang.org/x/crypto":                     "argon2id, PBKDF2",
 	"golang.org/x/net":                        "IDNA",
