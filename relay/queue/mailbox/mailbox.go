@@ -1,4 +1,8 @@
 // Package mailbox carries what goroutines tell one of their number.
+//
+// The owner of a Box sleeps until Wake has its token, takes all that stands
+// there at once, and works through it: one lock, one wake-up and one reading of
+// the clock for a batch, however many wrote to it meanwhile.
 package mailbox
 
 import "sync"

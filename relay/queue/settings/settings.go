@@ -1,4 +1,9 @@
 // Package settings is the configuration of a queue and its defaults.
+//
+// A Config is what an operator wrote, where zero means "as you think best"; the
+// queue works with what Complete makes of it, where every field has a value
+// within its bounds. The defaults are those of bulk mail: RFC 5321 section
+// 4.5.4.1 for the schedule, and what large receivers bear for a lane.
 package settings
 
 import (
