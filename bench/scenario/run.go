@@ -128,7 +128,7 @@ func (r *Runner) one(ctx context.Context, s Server, round int) (results []load.R
 		return nil, ctx.Err()
 	}
 	wait := r.Scenario.Idle
-	if k := r.Scenario.Kind; k == Backlog || k == Restart {
+	if k := r.Scenario.Kind; k != Plain && k != Syncs {
 		wait = 0
 	}
 	t.source, err = r.Tools.Source(ctx, r.Place.sourceWords(r.Scenario, s.Input(), t.run, wait))
@@ -200,14 +200,12 @@ func (t *turn) plain(ctx context.Context) ([]load.Result, error) {
 // with what was accepted: that which is missing is lost.
 func (t *turn) kill(ctx context.Context) ([]load.Result, error) {
 	m := watch(ctx, t.server, t.disk)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var again time.Duration
 	var problem error
 	var killer sync.WaitGroup
 	killer.Go(func() {
 		if !pause(ctx, t.Scenario.KillAfter) {
-			problem = errors.New("the load ended before the kill")
+			problem = ctx.Err()
 			return
 		}
 		if problem = t.server.Kill(); problem != nil {
@@ -218,17 +216,22 @@ func (t *turn) kill(ctx context.Context) ([]load.Result, error) {
 			problem = t.server.Kick(ctx)
 		}
 	})
-	x, err := t.send(ctx)
-	cancel() // a load that ended early leaves nothing to kill
+	_, err := t.send(ctx)
 	killer.Wait()
+	var x load.Result
+	if err = errors.Join(err, problem); err == nil {
+		limited, cancel := context.WithTimeout(ctx, t.Scenario.Most)
+		x, err = t.source.Await(limited, t.Scenario.Idle)
+		cancel()
+	}
 	samples := m.end()
-	if err := errors.Join(err, problem); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	t.label(&x, "")
 	account(&x, samples, x.Delivered)
 	x.Restart = again.Seconds()
-	t.tools(context.WithoutCancel(ctx), &x, x.Delivered)
+	t.tools(ctx, &x, x.Delivered)
 	return []load.Result{x}, nil
 }
 

@@ -55,6 +55,7 @@ func (r *Runner) kept(t *testing.T) (all []load.Result) {
 // Two servers, two rounds, in turns; everything is counted, kept as it was, and
 // taken down.
 func TestRunPlain(t *testing.T) {
+	t.Parallel()
 	a, b := &fake{name: "a"}, &fake{name: "b"}
 	r, out := runner(t, "source sessions=4 per-session=10 size=1KiB count=60\nwait idle=10s most=60s", a, b)
 	r.Rounds = 2
@@ -89,6 +90,7 @@ func TestRunPlain(t *testing.T) {
 // A kill under load: a server that keeps its mail loses none, one that forgets is
 // found out, and so is one that sends it twice.
 func TestRunKill(t *testing.T) {
+	t.Parallel()
 	good, bad, twice := &fake{name: "good"}, &fake{name: "forgets", forget: true}, &fake{name: "twice", again: true}
 	// The sink is slow, so that something is kept when the kill comes.
 	r, out := runner(t, "kind kill\nsink wait:dot=5ms\nsource sessions=4 per-session=5 size=1KiB count=100000 rate=300 duration=700ms patience=20s\nkill after=300ms\nwait idle=3s most=60s", good, bad, twice)
@@ -117,6 +119,7 @@ func TestRunKill(t *testing.T) {
 // The sink is down while mail comes in, or defers it; nothing arrives before
 // the restart, all of it afterwards.
 func TestRunBacklog(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"kind backlog\n", "kind backlog\nrefuse say:rcpt=451_later\n", "kind restart\n"} {
 		f := &fake{name: "a"}
 		r, out := runner(t, text+"source sessions=4 per-session=10 size=1KiB count=100\nwait idle=10s most=60s", f)
@@ -139,6 +142,7 @@ func TestRunBacklog(t *testing.T) {
 
 // One that does not start is told of, and the others go on.
 func TestRunBroken(t *testing.T) {
+	t.Parallel()
 	r, out := runner(t, "source count=5", &fake{name: "a", broken: true}, &fake{name: "b"})
 	all, err := r.Run(t.Context())
 	if err != nil || len(all) != 1 || all[0].MTA != "b" || !strings.Contains(out.String(), "a: out of order") {
@@ -157,6 +161,7 @@ func TestRunBroken(t *testing.T) {
 
 // An interruption ends the run under way, and takes down what it started.
 func TestRunInterrupted(t *testing.T) {
+	t.Parallel()
 	f := &fake{name: "a"}
 	r, out := runner(t, "sink wait:dot=1h\nsource sessions=2 count=50\nwait idle=1h most=1h", f)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -118,25 +118,43 @@ func (w *sourceWorker) serve(ctx context.Context, q request) (a reply, err error
 	return a, err
 }
 
-// await waits until the sink has every message that was accepted, or nothing
-// new for idle, or ctx ends.
+// stragglers is how long nothing may arrive before what was sent twice counts
+// as complete.
+const stragglers = 2 * time.Second
+
+// await waits until every message that was accepted has arrived and nothing
+// came after it for a while, or nothing new has come for idle, or ctx ends.
+// That as many arrived as were accepted is not enough: after a crash some
+// arrive whose 250 was never seen, and would stand for others that are missing.
 func (w *sourceWorker) await(ctx context.Context, idle time.Duration) error {
-	best, since := int64(-1), time.Now()
+	asking := context.WithoutCancel(ctx)
+	last, joined, since := int64(-1), int64(-1), time.Now()
 	for {
-		s, err := w.sink.Stats(context.WithoutCancel(ctx))
+		s, err := w.sink.Stats(asking)
 		if err != nil {
 			return err
 		}
 		r := &w.result
 		r.SinkConns, r.SinkPeak, r.SinkRefused, r.Signatures = s.Conns, s.PeakConns, s.Refused, s.Signatures
-		if s.Unique > best {
-			best, since = s.Unique, time.Now()
+		if s.Total != last {
+			last, since = s.Total, time.Now()
 		}
-		if s.Unique >= r.Accepted || time.Since(since) >= idle || !pause(ctx, 100*time.Millisecond) {
-			break
+		quiet := time.Since(since)
+		if s.Unique >= r.Accepted && quiet >= min(stragglers, idle) && joined != s.Total {
+			if err := w.join(asking); err != nil || r.Lost == 0 {
+				return err
+			}
+			joined = s.Total // some are still missing: asking again is for when more came
+		}
+		if quiet >= idle || !pause(ctx, 100*time.Millisecond) {
+			return w.join(asking)
 		}
 	}
-	arrivals, err := w.sink.Arrivals(context.WithoutCancel(ctx), w.source.Name())
+}
+
+// join compares what was accepted with what arrived.
+func (w *sourceWorker) join(ctx context.Context) error {
+	arrivals, err := w.sink.Arrivals(ctx, w.source.Name())
 	if err != nil {
 		return err
 	}
