@@ -247,7 +247,7 @@ func (s *shard) file(l *ledger, a ask, leader bool) {
 		return
 	}
 	p := &s.plan
-	p.Set(&s.conf.Rules, l.env, &l.state, l.out, s.now)
+	p.Set(s.rules(), l.env, &l.state, l.out, s.now)
 	if p.Next.IsZero() || l.parked {
 		s.unwait(l.id)
 	} else {
@@ -306,7 +306,7 @@ func (s *shard) propose(l *ledger, key string, to []int, r mail.Route, a ask) {
 			p.Queued = due
 		}
 	}
-	p.expire = item.Seconds(fate.Expiry(&s.conf.Rules, l.env.Received, l.env.Expire).Unix())
+	p.expire = item.Seconds(fate.Expiry(s.rules(), l.env.Received, l.env.Expire).Unix())
 	engine, id := s.q.deps.Spool, l.id
 	p.Open = func(ctx context.Context) (spool.Body, error) { return engine.Open(ctx, id) }
 	if !lanes.IsLookup(key) {

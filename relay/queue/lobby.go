@@ -5,10 +5,8 @@ import (
 	"tenma/relay/queue/lanes"
 )
 
-// mostOpen is how many parts a shard holds open in all its lanes. With its lane,
-// its ledger and the envelope a part takes 2.8 KiB where each has a domain of
-// its own (TestManyDestinations), so a million destinations that are all slow
-// take no more memory than one: 90 MiB a shard.
+// mostOpen is how many parts a shard holds open in all its lanes: with lane,
+// ledger and envelope 2.8 KiB each, so at most 90 MiB.
 const mostOpen = 1 << 15
 
 // lobby has what came for a lane that has nothing open when its shard was full.

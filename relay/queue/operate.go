@@ -14,6 +14,14 @@ import (
 	"tenma/spool"
 )
 
+// The queue as an operator sees it.
+type (
+	Filter      = view.Filter
+	Message     = view.Message
+	Summary     = view.Summary
+	LaneSummary = view.LaneSummary
+)
+
 // page is how many messages an operator's method has under way at a time.
 const page = 256
 

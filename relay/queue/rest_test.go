@@ -30,7 +30,7 @@ func (r *rig) downHost() *atomic.Bool {
 	return down
 }
 
-// A destination that refuses connections is tried Failures times, and then by
+// A destination that refuses connections is tried RestAfter times, and then by
 // one message at a time, ever more rarely; other mail goes on. When it is back
 // all that waited goes out with the next probe.
 func TestRestingLane(t *testing.T) {

@@ -1,6 +1,11 @@
 package queue
 
-import "tenma/relay/queue/lanes"
+import (
+	"tenma/relay/queue/fate"
+	"tenma/relay/queue/lanes"
+)
+
+func (s *shard) rules() *fate.Rules { return (*fate.Rules)(&s.conf.Rules) }
 
 // unreached notes a run that opened no session.
 func (s *shard) unreached(l *lane) {

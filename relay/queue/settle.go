@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"tenma/relay/queue/settings"
-
 	"tenma/relay/queue/lanes"
 
 	"tenma/relay/mail"
@@ -93,7 +91,7 @@ func (s *shard) settle(l *ledger) {
 		if v := &vs[i]; v.Report {
 			reports = append(reports, mail.Report{
 				Recipient: v.To, Action: v.Action, Outcome: *v.Outcome,
-				Attempts: int(v.State.Attempts), WillRetry: willRetry(s.conf, l.env, v),
+				Attempts: int(v.State.Attempts), WillRetry: willRetry(s.rules(), l.env, v),
 			})
 		}
 	}
@@ -104,11 +102,11 @@ func (s *shard) settle(l *ledger) {
 	s.compose(l, slices.Clone(vs), reports)
 }
 
-func willRetry(c *settings.Settings, e *mail.Envelope, v *fate.Verdict) time.Time {
+func willRetry(c *fate.Rules, e *mail.Envelope, v *fate.Verdict) time.Time {
 	if v.Action != mail.ActionDelayed {
 		return time.Time{}
 	}
-	return fate.Expiry(&c.Rules, e.Received, e.Expire)
+	return fate.Expiry(c, e.Received, e.Expire)
 }
 
 // judgeAll gives the verdicts on l.work. They stand in a buffer of the shard's.
@@ -123,7 +121,7 @@ func (s *shard) judgeAll(l *ledger) []fate.Verdict {
 			if w.outs == nil {
 				v = fate.Expire(l.env, to, l.state.Recipients[to])
 			} else {
-				v = fate.Judge(&s.conf.Rules, l.env, to, l.state.Recipients[to], &w.outs[i], w.local, s.now, spread)
+				v = fate.Judge(s.rules(), l.env, to, l.state.Recipients[to], &w.outs[i], w.local, s.now, spread)
 			}
 			v.Lane = w.lane
 			vs = append(vs, v)
@@ -148,7 +146,7 @@ func (s *shard) compose(l *ledger, vs []fate.Verdict, reports []mail.Report) {
 		s.box.Post(msg{kind: perform, do: func() {
 			if err != nil {
 				q.log.Error("a DSN could not be composed; what needs it is deferred", "id", id.String(), "err", err)
-				fate.WithoutDSN(&s.conf.Rules, vs, s.now)
+				fate.WithoutDSN(s.rules(), vs, s.now)
 				drafts = nil
 			}
 			s.commit(l, vs, drafts)

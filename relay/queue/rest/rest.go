@@ -15,10 +15,6 @@ import (
 )
 
 const (
-	// Failures is how many attempts in a row that open no session put a lane to
-	// rest: what operators of such relays are used to, and more than a lane's
-	// connections can fail with at a time when a host restarts.
-	Failures = 100
 	// first and longest bound the time between two probes. A minute costs the
 	// host nothing, and is little beside the waits of the schedule.
 	first   = time.Second

@@ -6,12 +6,7 @@
 // 4.5.4.1 for the schedule, and what large receivers bear for a lane.
 package settings
 
-import (
-	"time"
-
-	"tenma/relay/queue/fate"
-	"tenma/relay/queue/rest"
-)
+import "time"
 
 // Config is what a Queue is told.
 type Config struct {
@@ -23,7 +18,7 @@ type Config struct {
 	Horizon         time.Duration   // items due later leave memory; 0: 15 min
 	LaneConnections int             // attempts that run at a time in a lane; 0: 10
 	LaneReady       int             // messages of a lane, in each priority class, held ready for an attempt; 0: 1024
-	RestAfter       int             // attempts in a row that open no session put their lane to rest; 0: rest.Failures
+	RestAfter       int             // attempts in a row that open no session put their lane to rest; 0: 100
 	MaxRunning      int             // deliveries that run at a time in all lanes; 0: 20,000; a change needs a restart
 }
 
@@ -35,11 +30,21 @@ func DefaultRetry() []time.Duration {
 	}
 }
 
-// Settings are a Config without zero fields, and the part of it that package
-// fate wants.
+// RestAfter is the default of Config.RestAfter: what operators of such relays
+// are used to, and more than a lane's connections can fail with at a time when
+// a host restarts.
+const RestAfter = 100
+
+// Settings are a Config without zero fields, and the part of it that decides
+// the fates of recipients, in the form that package fate wants it.
 type Settings struct {
 	Config
-	Rules fate.Rules
+	Rules struct {
+		Retry       []time.Duration
+		Jitter      float64
+		Expire      time.Duration
+		DelayNotice time.Duration
+	}
 }
 
 // Complete fills in what is zero and bounds the rest.
@@ -59,10 +64,11 @@ func (c Config) Complete() *Settings {
 	setDefault(&c.Horizon, 15*time.Minute)
 	setDefault(&c.LaneConnections, 10)
 	setDefault(&c.LaneReady, 1024)
-	setDefault(&c.RestAfter, rest.Failures)
+	setDefault(&c.RestAfter, RestAfter)
 	setDefault(&c.MaxRunning, 20_000)
-	rules := fate.Rules{Retry: c.Retry, Jitter: c.Jitter, Expire: c.Expire, DelayNotice: c.DelayNotice}
-	return &Settings{Config: c, Rules: rules}
+	s := &Settings{Config: c}
+	s.Rules.Retry, s.Rules.Jitter, s.Rules.Expire, s.Rules.DelayNotice = c.Retry, c.Jitter, c.Expire, c.DelayNotice
+	return s
 }
 
 func setDefault[T int | time.Duration](v *T, d T) {
