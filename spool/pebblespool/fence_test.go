@@ -54,6 +54,7 @@ func newBrittle(t *testing.T, inject func(errorfs.Op) error, o pebblespool.Optio
 	o.Dir, o.FS = "spool", errorfs.Wrap(b.mem, errorfs.InjectorFunc(inject))
 	o.Logger = slog.New(slog.NewTextHandler(b.log, nil))
 	o.SettleDelay = time.Millisecond
+	o.LogAhead = -1 // TestFailEverywhere has spares; here each write counts
 	if o.MemTable == 0 {
 		o.MemTable = memTable
 	}

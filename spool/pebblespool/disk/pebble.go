@@ -21,13 +21,24 @@ func Pebble(f *Fence, memTable int64, bubble bool, log *slog.Logger) *pebble.Opt
 		// Set explicitly: a later Pebble must not raise it by itself, since
 		// that bars the way back to an earlier version of the relay.
 		FormatMajorVersion: pebble.FormatValueSeparation,
-		LBaseMaxBytes:      max(64<<20, memTable),
+		// Ids rise, so a full table goes down a level without being merged; more
+		// levels would only be more to merge. Lasts up to 64 GiB of mail.
+		LBaseMaxBytes: 64 << 30,
 		// A flush writes few, large tables.
-		FlushSplitBytes:            32 << 20,
-		L0CompactionThreshold:      4,
-		L0StopWritesThreshold:      40,
+		FlushSplitBytes:       32 << 20,
+		L0CompactionThreshold: 4,
+		L0StopWritesThreshold: 40,
+		// The tables of rising ids lie side by side and cost no read more for being
+		// many; by default 500 of them (1 GiB) would be merged for their number.
+		L0CompactionFileThreshold:  10_000,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
 		MaxOpenFiles:               1000,
+	}
+	// No table holds two kinds of record (the first octet of a key): one with the
+	// last bodies and the first envelopes would overlap all bodies that come
+	// later, and be merged with them.
+	p.Experimental.SpanPolicyFunc = func(start []byte) (pebble.SpanPolicy, []byte, error) {
+		return pebble.SpanPolicy{}, []byte{start[0] + 1}, nil
 	}
 	// Most ids that are looked up do not exist (is this draft new?), and the
 	// filter answers that without a read.

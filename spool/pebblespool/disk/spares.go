@@ -122,6 +122,9 @@ func (f *Fence) makeSpare(stop <-chan struct{}) error {
 	s := &f.spares
 	name := s.name()
 	err := f.zeros(name, stop)
+	if err != nil && f.Err() != nil {
+		return errStopped // the disk stays as it is
+	}
 	if err != nil {
 		if rm := f.FS.Remove(name); rm != nil && !errors.Is(rm, os.ErrNotExist) {
 			err = errors.Join(err, rm)
@@ -146,6 +149,9 @@ func (f *Fence) zeros(name string, stop <-chan struct{}) (err error) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for done := int64(0); done < f.spares.size; {
+		if f.Err() != nil {
+			return errStopped
+		}
 		n, err := file.Write(zero[:min(zeroPiece, f.spares.size-done)])
 		if err != nil {
 			return err
