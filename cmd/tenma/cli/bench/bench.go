@@ -10,4 +10,5 @@ type Command struct {
 	Internet internetCommand `cmd:"" help:"DNS and mail hosts for any number of domains, on loopback."`
 	Run      runCommand      `cmd:"" help:"Compare mail servers on a scenario, in turns."`
 	Report   reportCommand   `cmd:"" help:"Tables, charts and pages of results."`
+	Flame    flameCommand    `cmd:"" help:"Where processor time went: costs of a CPU profile, and a flame graph."`
 }
