@@ -31,9 +31,10 @@ type Options struct {
 	// save and cost.
 	MemTable int64
 
-	// LogAhead is how many octets of each log are on disk before they are needed
-	// (disk.Fence has the reasons), in two spare files besides those in use; 0: as
-	// much as a memtable; negative: none.
+	// LogAhead is how many octets of each log are written with zeros before they
+	// are needed, in two spare files, after the first start of a spool; 0: none.
+	// Then only what Pebble needs no more becomes a spare, for the next start;
+	// negative: nothing does. disk.Fence and DESIGN.md have the reasons.
 	LogAhead int64
 
 	// The disk reserve. Below the larger of the two, Commit and Stage give
@@ -93,12 +94,6 @@ func (o *Options) setDefaults() error {
 	}
 	if o.MemTable == 0 {
 		o.MemTable = 64 << 20
-	}
-	if o.LogAhead == 0 {
-		o.LogAhead = o.MemTable
-		if o.Bubble {
-			o.LogAhead = min(o.LogAhead, 128<<10)
-		}
 	}
 	if o.MinFreePercent == 0 {
 		o.MinFreePercent = 5

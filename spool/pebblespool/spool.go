@@ -118,16 +118,15 @@ func Open(o Options) (*Spool, error) {
 	return s, nil
 }
 
-// spareLogs is how many logs lie ready. While one is taken and the next is made
-// there is a second.
+// spareLogs is how many logs lie ready: one is written while another is flushed.
 const spareLogs = 2
 
 // runKey holds the number of the last run.
 var runKey = []byte{layout.KindMeta, 'r'}
 
 func (s *Spool) open() error {
-	if s.o.LogAhead > 0 {
-		if err := s.fence.KeepSpares(s.o.Dir, spareLogs, s.o.LogAhead); err != nil {
+	if s.o.LogAhead >= 0 {
+		if err := s.fence.KeepSpares(s.o.Dir, spareLogs, max(s.o.MemTable, s.o.LogAhead)); err != nil {
 			return err
 		}
 	}
@@ -226,7 +225,11 @@ func (s *Spool) Run(ctx context.Context) error {
 	s.phase = phaseRunning
 	s.mu.Unlock()
 
-	spares := newStage(s.fence.MakeSpares)
+	spares := newStage(func(stop <-chan struct{}) {
+		if s.o.LogAhead > 0 {
+			s.fence.MakeSpares(stop)
+		}
+	})
 	settler := newStage(s.settleLoop)
 	stager := newStage(s.stageLoop)
 	committer := newStage(s.commitLoop)

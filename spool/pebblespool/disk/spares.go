@@ -20,9 +20,8 @@ import (
 // KiB), 190 instead of 380 (128 KiB), and what else is synced beside it, such as
 // the mail log, is not waited for.
 //
-// A spare is made of zeros, in the background, or is a log that Pebble needs no
-// more: Remove keeps it, so that spares outlive a restart and each block is
-// written in advance once in the life of the spool. What stands in it does not
+// A spare is a log that Pebble needs no more: Remove keeps it, so that spares
+// outlive a restart. Or it is made of zeros, if MakeSpares is called. What stands in it does not
 // matter: each chunk of the log carries the number of its log, and no number is
 // used twice. A log number is two greater at least than the one that the file had
 // before, because a log is not given up before the next was begun; so not even the
@@ -57,7 +56,7 @@ const zeroStep = 1 << 20
 // times what went to the device.
 const zeroPiece = 16 << 10
 
-// zeroPause lies between two steps, so that a spare takes a tenth or so of a disk.
+// zeroPause lies between two steps: 128 MiB take about a second.
 const zeroPause = 5 * time.Millisecond
 
 // KeepSpares has the fence keep so many spare logs of size octets in dir, which
