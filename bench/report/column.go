@@ -107,6 +107,9 @@ func extraColumn(name string) column {
 		}
 		return math.NaN()
 	}
+	if name == badSignatures {
+		c.better, c.worst, c.format = lower, true, whole
+	}
 	if strings.HasSuffix(name, "_bytes") {
 		c.format = octets
 	}

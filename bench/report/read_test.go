@@ -113,6 +113,9 @@ func TestVerdicts(t *testing.T) {
 	lossy := rounds("A", "tenma", 100, 100)
 	lossy[1].Lost = 1
 	lost := New(append(rounds("A", "postfix", 10, 10), lossy...), Options{})
+	bad := rounds("A", "tenma", 100, 100)
+	bad[0].Extra, bad[1].Extra = map[string]float64{badSignatures: 0}, map[string]float64{badSignatures: 2}
+	forged := New(append(rounds("A", "postfix", 10, 10), bad...), Options{})
 	far := rounds("A", "tenma", 100, 100)
 	far[0].Machine.CPU = "another"
 	other := New(append(rounds("A", "postfix", 10, 10), far...), Options{})
@@ -132,6 +135,8 @@ func TestVerdicts(t *testing.T) {
 		{r, "A lost 0 0", reached},
 		{lost, "A delivered 8x 14x", void},
 		{lost, "A lost 0 0", fellShort},
+		{forged, "A delivered 8x 14x", void},
+		{forged, "A extra.signatures_bad 0 0", fellShort},
 		{other, "A delivered 8x 14x", void},
 	} {
 		all, err := ParseTargets(strings.NewReader(c.text))

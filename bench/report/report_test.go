@@ -223,6 +223,7 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"nothing", slices.Concat(a, b), "", false, true},
 		{"lost", change(func(r *load.Result) { r.Lost = 7 }), "b lost 7 of 1,000 messages accepted in round 2", true, true},
+		{"signatures", change(func(r *load.Result) { r.Extra = map[string]float64{badSignatures: 3} }), "b delivered 3 messages without a DKIM signature that holds in round 2", true, true},
 		{"duplicates", change(func(r *load.Result) { r.Duplicates = 2 }), "delivered 2 messages twice", false, true},
 		{"errors", change(func(r *load.Result) { r.HardErrors, r.FirstError = 1, "554\nno" }), "refused 1 message and dropped 0 connections in round 2 (first: 554 no)", false, true},
 		{"machine", change(func(r *load.Result) { r.Machine.Cores = 4 }), "another machine", true, false},

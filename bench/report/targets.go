@@ -204,7 +204,7 @@ const (
 	held        = "held"
 	fellShort   = "short"
 	notMeasured = "not measured"
-	void        = "void" // mail was lost, or the comparison was refused
+	void        = "void" // mail was lost or signed wrongly, or the comparison was refused
 )
 
 // verdict is what came of a target.
@@ -223,6 +223,9 @@ func (r *Report) judge(t Target) verdict {
 	}
 	if n := v.lost(); n > 0 && t.Column != "lost" {
 		return verdict{word: void, why: t.Server + " lost " + whole(float64(n))}
+	}
+	if n := v.worst(func(r *load.Result) int64 { return int64(r.Extra[badSignatures]) }); n > 0 && t.Column != "extra."+badSignatures {
+		return verdict{word: void, why: t.Server + " signed " + whole(float64(n)) + " wrongly"}
 	}
 	f := c.over(v.rounds)
 	if !f.ok {

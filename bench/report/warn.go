@@ -88,12 +88,19 @@ func (s *scenario) warn(against string, add func(bool, string, ...any)) {
 	}
 }
 
+// badSignatures is the figure of Extra that counts messages whose DKIM signature
+// was expected and did not hold.
+const badSignatures = "signatures_bad"
+
 // warn of one server's rounds.
 func (v *server) warn(scenario string, add func(bool, string, ...any)) {
 	for i := range v.rounds {
 		x := &v.rounds[i]
 		if x.Lost > 0 {
 			add(true, "%s: %s lost %s of %s accepted in round %d.", scenario, v.mta, whole(float64(x.Lost)), plural(x.Accepted, "message"), x.Round)
+		}
+		if bad := x.Extra[badSignatures]; bad > 0 {
+			add(true, "%s: %s delivered %s without a DKIM signature that holds in round %d.", scenario, v.mta, plural(int64(bad), "message"), x.Round)
 		}
 		if x.HardErrors > 0 || x.ConnErrors > 0 {
 			more := ""

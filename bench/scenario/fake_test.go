@@ -49,6 +49,7 @@ type fake struct {
 	forget bool // what was kept is gone after a start
 	again  bool // after a start it sends what it has already sent
 	broken bool // does not start
+	sign   func([]byte) []byte
 
 	addr    string
 	starts  int
@@ -146,7 +147,11 @@ func (f *fake) send(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.Write(m.Data)
+		if data := m.Data; f.sign != nil {
+			w.Write(f.sign(data))
+		} else {
+			w.Write(data)
+		}
 		if err := w.Close(); err != nil {
 			return err
 		}

@@ -40,6 +40,7 @@ type Scenario struct {
 	Kind        Kind
 	Route       string
 	DKIM        string // "", "rsa" or "ed25519"
+	Verify      int    // so many of the messages that arrive are kept, and their signatures verified after the run
 	TLSIn       bool   // the source uses STARTTLS
 	TLSOut      bool   // the sink offers STARTTLS
 	Hosts       int    // MX hosts, each on an address of its own
@@ -63,6 +64,8 @@ const (
 	maxFile  = 64 << 10
 	maxLines = 1000
 	maxHosts = 250 // addresses 127.1.0.1 to 127.1.0.250
+
+	maxVerify = 1_000_000 // messages kept at a time
 )
 
 // LineError is a line of a scenario that cannot be understood.
@@ -81,6 +84,7 @@ func (e *LineError) Unwrap() error { return e.Err }
 //	kind plain                 plain, backlog, kill, restart or syncs
 //	route smarthost            smarthost, or mx [hosts=50] [own]: names of MX hosts of one's own for each domain
 //	dkim none                  none, rsa or ed25519
+//	verify 10000               so many messages are kept in memory and their signatures verified after the run
 //	tls none                   none, in, out or both
 //	connections 5              most that the server opens to one destination
 //	retry 30s                  between two attempts
@@ -210,6 +214,8 @@ func (s *Scenario) value(word, v string) error {
 	case "tls":
 		s.TLSIn, s.TLSOut = v == "in" || v == "both", v == "out" || v == "both"
 		return one("none", "in", "out", "both")
+	case "verify":
+		s.Verify, err = whole(v, 1, maxVerify)
 	case "connections":
 		s.Connections, err = whole(v, 1, 10000)
 	case "retry":
@@ -217,7 +223,7 @@ func (s *Scenario) value(word, v string) error {
 			err = errors.New("less than a second")
 		}
 	default:
-		return fmt.Errorf("unknown word %q; there are config, connections, dkim, kill, kind, refuse, retry, route, sink, source, tls, wait", word)
+		return fmt.Errorf("unknown word %q; there are config, connections, dkim, kill, kind, refuse, retry, route, sink, source, tls, verify, wait", word)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", word, v, err)
@@ -279,9 +285,12 @@ func (s *Scenario) check() error {
 	}
 	for _, w := range slices.Concat(s.Sink, s.Refuse) {
 		switch key, _, _ := strings.Cut(w, "="); key {
-		case "listen", "control", "run", "manner":
+		case "listen", "control", "run", "store", "store-max", "manner":
 			return fmt.Errorf("sink: %q is for the runner to say", w)
 		}
+	}
+	if s.Verify > 0 && s.DKIM == "" {
+		return errors.New("verify needs dkim: nobody signs")
 	}
 	if s.sourceWord("count") == "" && s.sourceWord("duration") == "" {
 		return errors.New(`the source needs "count" or "duration", or it would never end`)

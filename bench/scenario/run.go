@@ -105,6 +105,7 @@ type turn struct {
 	version string
 	round   int
 	disk    disk
+	kept    string // folder of the messages whose signatures are verified, "" for none
 }
 
 // one runs the scenario once against one server. Whatever happens, nothing of
@@ -116,7 +117,13 @@ func (r *Runner) one(ctx context.Context, s Server, round int) (results []load.R
 	if t.version, err = s.Prepare(ctx); err != nil {
 		return nil, err
 	}
-	t.sink, err = r.Tools.Sink(ctx, r.Place.sinkWords(r.Scenario, r.Scenario.Sink), Domains{r.Place.DNS, r.Scenario.Hosts, r.Scenario.Own})
+	if err := t.keepMessages(); err != nil {
+		return nil, err
+	}
+	// After the sink has ended, and with it all that is measured.
+	defer func() { err = errors.Join(err, t.verify(ctx, results)) }()
+	words := append(t.keepWords(), r.Place.sinkWords(r.Scenario, r.Scenario.Sink)...)
+	t.sink, err = r.Tools.Sink(ctx, words, Domains{r.Place.DNS, r.Scenario.Hosts, r.Scenario.Own})
 	if err != nil {
 		return nil, fmt.Errorf("the sink: %w", err)
 	}

@@ -141,17 +141,21 @@ func (x *runCommand) compare(ctx context.Context, c *cli.Console, s scenario.Sce
 		fmt.Fprintf(c.Err, "raw results: %s\n", r.Results)
 	}
 	if err == nil {
-		err = lossless(all)
+		err = sound(all)
 	}
 	return err
 }
 
-// lossless is an error if a server that promises more has lost mail.
-func lossless(all []load.Result) error {
+// sound is an error if a server that promises more has lost mail, or signed it
+// wrongly.
+func sound(all []load.Result) error {
 	var problems []error
 	for _, r := range all {
 		if r.Lost > 0 {
 			problems = append(problems, fmt.Errorf("%s, round %d: %d messages were accepted and had not arrived when waiting ended", r.MTA, r.Round, r.Lost))
+		}
+		if bad := r.Extra["signatures_bad"]; bad > 0 {
+			problems = append(problems, fmt.Errorf("%s, round %d: %.0f messages without a DKIM signature that holds", r.MTA, r.Round, bad))
 		}
 	}
 	return errors.Join(problems...)
