@@ -65,7 +65,7 @@ const (
 	maxLines = 1000
 	maxHosts = 250 // addresses 127.1.0.1 to 127.1.0.250
 
-	maxVerify = 1_000_000 // messages kept at a time
+	maxVerify = 100_000 // messages, which a sink writes within lastWait when it ends
 )
 
 // LineError is a line of a scenario that cannot be understood.
@@ -285,7 +285,7 @@ func (s *Scenario) check() error {
 	}
 	for _, w := range slices.Concat(s.Sink, s.Refuse) {
 		switch key, _, _ := strings.Cut(w, "="); key {
-		case "listen", "control", "run", "store", "store-max", "manner":
+		case "listen", "control", "run", "store", "store-max", "store-late", "manner":
 			return fmt.Errorf("sink: %q is for the runner to say", w)
 		}
 	}

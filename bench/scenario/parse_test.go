@@ -99,7 +99,7 @@ func TestParseErrors(t *testing.T) {
 		{"route smarthost hosts=3", "", `f:1: route smarthost: unknown word "hosts=3"`},
 		{"route mx hosts=251", "", `f:1: hosts "251": not a number from 1 to 250`},
 		{"verify 5", "source count=1", "f:1: verify needs dkim: nobody signs"},
-		{"dkim rsa\nverify 0", "", `f:2: verify "0": not a number from 1 to 1000000`},
+		{"dkim rsa\nverify 0", "", `f:2: verify "0": not a number from 1 to 100000`},
 		{"# x\ndkim md5", "", `f:2: dkim "md5" is none of none, rsa, ed25519`},
 		{"tls yes", "", `f:1: tls "yes" is none of none, in, out, both`},
 		{"connections many", "", `f:1: connections "many": not a number from 1 to 10000`},

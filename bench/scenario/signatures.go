@@ -36,7 +36,7 @@ func (t *turn) keepWords() []string {
 	if t.kept == "" {
 		return nil
 	}
-	return []string{"store=" + t.kept, "store-max=" + strconv.Itoa(t.Scenario.Verify)}
+	return []string{"store=" + t.kept, "store-max=" + strconv.Itoa(t.Scenario.Verify), "store-late"}
 }
 
 // verify verifies what was kept and notes in the last result how many signatures

@@ -85,7 +85,7 @@ func TestVerifyKept(t *testing.T) {
 		if err := u.keepMessages(); err != nil {
 			t.Fatal(err)
 		}
-		if words := strings.Join(u.keepWords(), " "); words != "store="+u.kept+" store-max=3" {
+		if words := strings.Join(u.keepWords(), " "); words != "store="+u.kept+" store-max=3 store-late" {
 			t.Errorf("%q", words)
 		}
 		sign := signing(t, p, 1000)

@@ -30,8 +30,12 @@ type Config struct {
 
 	Store    string // folder that messages are written to as files; "" for none
 	StoreMax int64  // how many; 0: all
-	MaxSize  int64  // octets of a message, where the manner has no SIZE; 0: 100 MiB
-	Seed     uint64 // of all that happens by chance
+	// StoreLate keeps them in memory and writes them when Run ends, so that
+	// neither the writing nor the disk is part of what is measured. Beyond 1 GiB
+	// they are written at once.
+	StoreLate bool
+	MaxSize   int64  // octets of a message, where the manner has no SIZE; 0: 100 MiB
+	Seed      uint64 // of all that happens by chance
 
 	// Net opens a listener; nil is net.Listen.
 	Net func(network, address string) (net.Listener, error)
@@ -47,7 +51,7 @@ const (
 // them:
 //
 //	listen=127.0.0.1:12600,127.1.0.1-50:25  control=127.0.0.1:12699
-//	name=sink.test  run=r1  store=DIR  store-max=1000  max-size=1000000  seed=7
+//	name=sink.test  run=r1  store=DIR  store-max=1000  store-late  max-size=1000000  seed=7
 //	manner WORDS  at=127.1.0.3 WORDS  domain=slow.test WORDS
 //
 // The words behind manner, at and domain are those of internet.ParseManner, up
@@ -78,6 +82,8 @@ func Parse(words []string) (Config, error) {
 			cfg.Store = filepath.Clean(value)
 		case key == "store-max":
 			cfg.StoreMax, err = strconv.ParseInt(value, 10, 64)
+		case w == "store-late":
+			cfg.StoreLate = true
 		case key == "max-size":
 			cfg.MaxSize, err = strconv.ParseInt(value, 10, 64)
 		case key == "seed":

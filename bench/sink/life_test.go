@@ -290,7 +290,7 @@ func TestMode(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	cfg, err := Parse(strings.Fields("listen=127.1.0.1-3:25,[::1]:25 control=127.0.0.1:1 name=mx run=r store=d/ store-max=3 max-size=4 seed=5 domain=A.test greylist=1m at=127.1.0.2 tls rtt=50ms manner tempfail=0.5"))
+	cfg, err := Parse(strings.Fields("listen=127.1.0.1-3:25,[::1]:25 control=127.0.0.1:1 name=mx run=r store=d/ store-max=3 store-late max-size=4 seed=5 domain=A.test greylist=1m at=127.1.0.2 tls rtt=50ms manner tempfail=0.5"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestParse(t *testing.T) {
 	if err != nil || !slices.Equal(addrs, []string{"127.1.0.1:25", "127.1.0.2:25", "127.1.0.3:25", "[::1]:25"}) {
 		t.Errorf("%q, %v", addrs, err)
 	}
-	if cfg.Control != "127.0.0.1:1" || cfg.Name != "mx" || cfg.Run != "r" || cfg.Store != "d" || cfg.StoreMax != 3 || cfg.MaxSize != 4 || cfg.Seed != 5 ||
+	if cfg.Control != "127.0.0.1:1" || cfg.Name != "mx" || cfg.Run != "r" || cfg.Store != "d" || cfg.StoreMax != 3 || !cfg.StoreLate || cfg.MaxSize != 4 || cfg.Seed != 5 ||
 		cfg.Domains["a.test"].Greylist != time.Minute || cfg.At["127.1.0.2"].TLS == nil || cfg.At["127.1.0.2"].RTT != 50*time.Millisecond || cfg.Manner.TempFail != 0.5 {
 		t.Errorf("%+v", cfg)
 	}

@@ -75,15 +75,16 @@ func New(cfg Config) (*Sink, error) {
 	s.hosts.Store(h)
 	s.tally.Store(newTally(cfg.Run))
 	if cfg.Store != "" {
-		s.store = &store{dir: cfg.Store, max: cfg.StoreMax}
+		s.store = &store{dir: cfg.Store, max: cfg.StoreMax, late: cfg.StoreLate}
 	}
 	return s, nil
 }
 
 // Run opens the addresses and takes mail until ctx ends; it then closes every
 // connection and returns nil when their goroutines have ended. An error is an
-// address or folder that could not be opened. It runs once.
-func (s *Sink) Run(ctx context.Context) error {
+// address or folder that could not be opened, or a message that could not be
+// stored late. It runs once.
+func (s *Sink) Run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if s.store != nil {
@@ -91,7 +92,10 @@ func (s *Sink) Run(ctx context.Context) error {
 			return fmt.Errorf("the folder to store messages in: %w", err)
 		}
 	}
-	defer s.running.Wait()
+	defer func() {
+		s.running.Wait()
+		err = errors.Join(err, s.store.flush())
+	}()
 	failed := make(chan error, 1)
 	if s.cfg.Control != "" {
 		l, err := s.cfg.Net("tcp", s.cfg.Control)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"tenma/bench/load"
@@ -19,9 +20,23 @@ import (
 type store struct {
 	dir   string
 	max   int64 // files; 0: no limit
+	late  bool  // keeps them until flush, up to maxHeld
 	taken atomic.Int64
 	other atomic.Int64
+
+	mu   sync.Mutex
+	held []heldMessage
+	size int64 // octets of held
 }
+
+// heldMessage is one that is not written yet.
+type heldMessage struct {
+	name string
+	data []byte
+}
+
+// maxHeld is how many octets of messages wait in memory.
+const maxHeld = 1 << 30
 
 // room reports whether one more message is wanted, and counts on it.
 func (st *store) room() bool {
@@ -48,6 +63,42 @@ func (st *store) write(tag load.Tag, tagged bool, count uint32, data []byte) err
 	case count > 1:
 		name += fmt.Sprintf(".%d", count)
 	}
+	if st.late && st.hold(name, data) {
+		return nil
+	}
+	return st.file(name, data)
+}
+
+// hold keeps a copy of a message for flush, unless there are too many.
+func (st *store) hold(name string, data []byte) bool {
+	data = bytes.Clone(data)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.size+int64(len(data)) > maxHeld {
+		return false
+	}
+	st.size += int64(len(data))
+	st.held = append(st.held, heldMessage{name, data})
+	return true
+}
+
+// flush writes what is held.
+func (st *store) flush() error {
+	if st == nil {
+		return nil
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, m := range st.held {
+		if err := st.file(m.name, m.data); err != nil {
+			return fmt.Errorf("storing messages: %w", err)
+		}
+	}
+	st.held, st.size = nil, 0
+	return nil
+}
+
+func (st *store) file(name string, data []byte) error {
 	err := os.WriteFile(filepath.Join(st.dir, name+".eml"), data, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errors.Join(err, errors.New("the folder was there when the sink began"))
