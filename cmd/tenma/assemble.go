@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"syscall"
+	"time"
 
 	"tenma/metrics"
 	"tenma/relay"
@@ -16,16 +17,30 @@ import (
 // listeners.
 func assemble(cfg *config.Config, log *slog.Logger) (process, error) {
 	r, err := relay.New(options(cfg, log))
+	for began := time.Now(); locked(err) && time.Since(began) < lockTime; r, err = relay.New(options(cfg, log)) {
+		log.Info("waiting for another relay to let go of the data", "data_dir", cfg.DataDir)
+		time.Sleep(lockTime / 10)
+	}
 	if err != nil {
 		return nil, hindered(cfg, err)
 	}
 	return r, hindered(cfg, r.Listen())
 }
 
+// lockTime is how long a start waits for the lock on the data. A relay that was
+// killed holds it until the kernel has ended its last write, which on a busy disk
+// takes longer than whoever starts it again.
+const lockTime = 5 * time.Second
+
+// locked reports that a file lock is held by another process.
+func locked(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EWOULDBLOCK)
+}
+
 // hindered says what to do about the usual hindrances of a start.
 func hindered(cfg *config.Config, err error) error {
 	switch {
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EWOULDBLOCK): // a file lock
+	case locked(err):
 		return fmt.Errorf("another relay is using %s; stop it, or give this one another data_dir (%w)", cfg.DataDir, err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w; stop what listens there, or configure another address", err)
