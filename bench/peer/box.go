@@ -50,6 +50,9 @@ func NewBox(name, resolv string) (b Box, why string) {
 	if os.Geteuid() != 0 {
 		return newTree(), "not root: no control groups and no mount namespace; costs are sampled from the tree of processes, and mail goes to a smarthost only"
 	}
+	if err := exec.Command("unshare", "-m", "--propagation", "private", "true").Run(); err != nil {
+		return newTree(), "no mount namespace can be made (unshare -m: " + err.Error() + "); costs are sampled from the tree of processes, and mail goes to a smarthost only"
+	}
 	mounts, err := os.ReadFile("/proc/mounts")
 	if err != nil {
 		return newTree(), "no /proc/mounts: not Linux?"
