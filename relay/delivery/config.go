@@ -22,6 +22,7 @@ type Config struct {
 	ConnectionMessages  int          // messages on one connection; 0: 100
 	BatchRecipients     int          // recipients in one transaction; 0: 100
 	LaneConnections     int          // open sockets of a lane, idle ones included; 0: 10
+	IdleConnections     int          // at rest, of all lanes; 0: 2,000. Mail to many small domains leaves one at rest for each, for as long as Timeouts.Idle
 	TLSMinimum          uint16       // 0: TLS 1.0 where any TLS is better than none, 1.2 where it is demanded
 	Own                 []netip.Addr // our own listening addresses: no MX there is dialled, unless PrivateDestinations
 }
@@ -80,6 +81,7 @@ func (c Config) complete() *Config {
 	c.ConnectionMessages = cmp.Or(max(c.ConnectionMessages, 0), 100)
 	c.BatchRecipients = cmp.Or(max(c.BatchRecipients, 0), 100)
 	c.LaneConnections = cmp.Or(max(c.LaneConnections, 0), 10)
+	c.IdleConnections = cmp.Or(max(c.IdleConnections, 0), 2000)
 	return &c
 }
 

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/list"
 	"net/netip"
 	"strconv"
 	"time"
@@ -51,14 +52,15 @@ type conn struct {
 	place
 	key    key
 	target mail.Host
-	name   string      // hostKey of target
-	phases mail.Phases // of opening it; the first transaction reports them
-	used   int         // transactions begun
-	batch  int         // recipients that the host takes in one transaction, 0: not known
-	reused bool        // it came out of the pool
-	clean  bool        // a transaction ended well: the next may ride behind a dot
-	dirty  bool        // a transaction was left open: RSET before the next
-	since  time.Time   // when it became idle
+	name   string        // hostKey of target
+	phases mail.Phases   // of opening it; the first transaction reports them
+	rest   *list.Element // its place in pool.rest, while it is idle
+	used   int           // transactions begun
+	batch  int           // recipients that the host takes in one transaction, 0: not known
+	reused bool          // it came out of the pool
+	clean  bool          // a transaction ended well: the next may ride behind a dot
+	dirty  bool          // a transaction was left open: RSET before the next
+	since  time.Time     // when it became idle
 }
 
 // fits ranks the connection for an attempt whose key is want: by the

@@ -46,7 +46,10 @@ func New(cfg Config, deps Deps) *Client {
 
 // Apply changes the configuration. Open connections live on under what they
 // were opened with, except for limits.
-func (c *Client) Apply(cfg Config) { c.config.Store(cfg.complete()) }
+func (c *Client) Apply(cfg Config) {
+	c.config.Store(cfg.complete())
+	c.pool.look()
+}
 
 // Run lets connections rest between calls of Deliver, and says QUIT to those
 // that have been idle too long. When ctx is cancelled it does so to all idle
@@ -62,7 +65,8 @@ func (c *Client) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		old, again := c.pool.expired(time.Now(), c.config.Load().Timeouts.Idle)
+		cfg := c.config.Load()
+		old, again := c.pool.expired(time.Now(), cfg.Timeouts.Idle, cfg.IdleConnections)
 		farewell(old)
 		if again > 0 {
 			timer.Reset(again)
@@ -74,7 +78,7 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 	}
 	c.pool.keep(false)
-	old, _ := c.pool.expired(time.Now(), 0)
+	old, _ := c.pool.expired(time.Now(), 0, 0)
 	farewell(old)
 	quits.Wait()
 	<-c.pool.drained()

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/list"
 	"context"
 	"slices"
 	"sync"
@@ -18,6 +19,7 @@ type pool struct {
 
 	mu      sync.Mutex
 	lanes   map[mail.Lane]*lane
+	rest    list.List     // the idle connections of all lanes, longest idle first
 	open    int           // slots of all lanes
 	keeping bool          // a janitor runs: connections may rest here
 	empty   chan struct{} // closed when open is 0, once someone waits for it
@@ -39,7 +41,7 @@ func (p *pool) acquire(ctx context.Context, name mail.Lane, limit int, fit func(
 		p.mu.Lock()
 		l := p.lane(name)
 		if k := best(l, fit); k != nil {
-			p.metrics.Idle.Dec()
+			p.rouse(l, k)
 			p.mu.Unlock()
 			return k, nil
 		}
@@ -50,8 +52,7 @@ func (p *pool) acquire(ctx context.Context, name mail.Lane, limit int, fit func(
 		}
 		if len(l.idle) > 0 {
 			k := l.idle[0]
-			l.idle = slices.Delete(l.idle, 0, 1)
-			p.metrics.Idle.Dec()
+			p.rouse(l, k)
 			p.mu.Unlock()
 			quit(k) // its slot comes free, and the next round takes it
 			continue
@@ -75,7 +76,7 @@ func (p *pool) acquire(ctx context.Context, name mail.Lane, limit int, fit func(
 	}
 }
 
-// best takes the fitting connection of the lowest rank out of the lane, among
+// best is the fitting idle connection of the lowest rank in the lane, among
 // equals the one that was used last.
 func best(l *lane, fit func(*conn) (int, bool)) *conn {
 	at, low := -1, 0
@@ -87,9 +88,15 @@ func best(l *lane, fit func(*conn) (int, bool)) *conn {
 	if at < 0 {
 		return nil
 	}
-	k := l.idle[at]
-	l.idle = slices.Delete(l.idle, at, at+1)
-	return k
+	return l.idle[at]
+}
+
+// rouse ends a connection's rest.
+func (p *pool) rouse(l *lane, k *conn) {
+	i := slices.Index(l.idle, k)
+	l.idle = slices.Delete(l.idle, i, i+1)
+	p.rest.Remove(k.rest)
+	p.metrics.Idle.Dec()
 }
 
 // release gives a slot back; its socket is closed.
@@ -102,8 +109,9 @@ func (p *pool) release(name mail.Lane) {
 	p.tidy(l)
 }
 
-// park lets a connection rest; false says that it must be closed instead.
-func (p *pool) park(k *conn, limit int) bool {
+// park lets a connection rest; false says that it must be closed instead. With
+// more than most at rest the janitor closes the one that rests longest.
+func (p *pool) park(k *conn, limit, most int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.lane(k.key.lane)
@@ -112,35 +120,37 @@ func (p *pool) park(k *conn, limit int) bool {
 	}
 	k.since = time.Now()
 	l.idle = append(l.idle, k)
+	k.rest = p.rest.PushBack(k)
 	p.metrics.Idle.Inc()
 	l.callNext()
-	select {
-	case p.wake <- struct{}{}:
-	default:
+	if n := p.rest.Len(); n == 1 || n > most { // else the janitor's timer is set already
+		p.look()
 	}
 	return true
 }
 
-// expired takes out what has been idle for d, and says when to look again, 0
-// if nothing is idle.
-func (p *pool) expired(now time.Time, d time.Duration) (old []*conn, again time.Duration) {
+// look has the janitor look again.
+func (p *pool) look() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// expired takes out what has been idle for d, and what is more than most, and
+// says when to look again, 0 if nothing is idle.
+func (p *pool) expired(now time.Time, d time.Duration, most int) (old []*conn, again time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, l := range p.lanes {
-		n := 0
-		for n < len(l.idle) && now.Sub(l.idle[n].since) >= d {
-			n++
+	for e := p.rest.Front(); e != nil; e = p.rest.Front() {
+		k, _ := e.Value.(*conn)
+		if wait := k.since.Add(d).Sub(now); wait > 0 && p.rest.Len() <= most {
+			return old, wait
 		}
-		old = append(old, l.idle[:n]...)
-		l.idle = slices.Delete(l.idle, 0, n)
-		if len(l.idle) > 0 {
-			if wait := l.idle[0].since.Add(d).Sub(now); again == 0 || wait < again {
-				again = wait
-			}
-		}
+		p.rouse(p.lane(k.key.lane), k)
+		old = append(old, k)
 	}
-	p.metrics.Idle.Sub(float64(len(old)))
-	return old, again
+	return old, 0
 }
 
 // keep switches resting on or off.

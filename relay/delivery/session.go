@@ -85,7 +85,7 @@ func (s *session) leg() {
 		s.client.quit(k)
 	default:
 		k.Rest()
-		if !s.client.pool.park(k, s.cfg.LaneConnections) {
+		if !s.client.pool.park(k, s.cfg.LaneConnections, s.cfg.IdleConnections) {
 			s.client.quit(k)
 		}
 	}
