@@ -70,6 +70,8 @@ func (f *fake) Spool() string    { return "" }
 
 func (f *fake) Prepare(context.Context) (string, error) {
 	a, err := freeAddress()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.addr, f.kept, f.sent, f.starts, f.closed = a, nil, 0, 0, false
 	return "1.0", err
 }

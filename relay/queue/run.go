@@ -28,7 +28,7 @@ type run struct {
 	mu   sync.Mutex
 	held []*part // taken and not done
 
-	reached, unreached bool // the run's, until it has ended: a session opened, none did
+	reached, unreached bool // under mu until the run has ended, then the shard's: a session opened, none did
 }
 
 // start gives ready parts to runs. Parts go to new runs while the lane may have
@@ -250,8 +250,10 @@ func (s *shard) done(r *run, a *mail.Attempt, outs []mail.Outcome) {
 	for i := range outs {
 		if !outs[i].Untried {
 			r.lane.last.Set(&outs[i], s.q.wall())
+			r.mu.Lock() // a local delivery answers for several attempts at a time
 			r.reached = r.reached || !rest.Unreached(&outs[i])
 			r.unreached = !r.reached
+			r.mu.Unlock()
 			break
 		}
 	}
