@@ -131,6 +131,16 @@ func wantMail(t *testing.T, mail string, numbers ...int) {
 	}
 }
 
+// numberOf is which of the messages mail is, 0 if it cannot be told. Mail that
+// arrives together is stored together, in whatever order the deliveries end: its
+// place in the mailbox does not tell.
+func numberOf(mail string) (n int) {
+	if _, after, ok := strings.Cut(mail, "Subject: message "); ok {
+		_, _ = fmt.Sscan(after, &n)
+	}
+	return n
+}
+
 // upTo are the numbers from first to last.
 func upTo(first, last int) (n []int) {
 	for i := first; i <= last; i++ {
@@ -161,12 +171,17 @@ func curlPOP3(t *testing.T, b *popBox) {
 	if out, code := curl(annsPassword, secure); code != 0 || strings.Count(out, "\n") != 20 {
 		t.Errorf("list, %d:\n%s", code, out)
 	}
-	for n, args := range map[int][]string{1: {secure + "1"}, 20: {"--ssl-reqd", start + "20"}} {
+	var read []int
+	for _, args := range [][]string{{secure + "1"}, {"--ssl-reqd", start + "20"}} {
 		out, code := curl(annsPassword, args...)
 		if code != 0 {
 			t.Errorf("%v, %d:\n%s", args, code, out)
 		}
-		wantMail(t, out, n)
+		read = append(read, numberOf(out))
+		wantMail(t, out, read[len(read)-1])
+	}
+	if read[0] == read[1] {
+		t.Errorf("the first and the last message are both number %d", read[0])
 	}
 	const loginDenied = 67
 	if out, code := curl(annsPassword, start); code != loginDenied {
