@@ -37,7 +37,7 @@ func all(t *testing.T) []metric {
 	var r record
 	New(&r)
 	value := func() float64 { return 0 }
-	Show(&r, time.Now, Views{Oldest: time.Now, SpoolDisk: value, Reserve: value, NotAfter: time.Now})
+	Show(&r, time.Now, Views{Oldest: time.Now, SpoolDisk: value, SpoolWritten: value, SpoolTables: value, SpoolCache: value, Rebuilding: value, Reserve: value, NotAfter: time.Now})
 	if len(r) == 0 {
 		t.Fatal("New registers nothing")
 	}

@@ -16,6 +16,13 @@ type Views struct {
 	Oldest func() time.Time
 	// SpoolDisk gives the octets that the spool takes on disk.
 	SpoolDisk func() float64
+	// SpoolWritten gives the octets written to the spool's files since the start.
+	SpoolWritten func() float64
+	// SpoolTables and SpoolCache give the memory of the spool's write buffers and
+	// of its cache of what was read, which do not grow with the queue.
+	SpoolTables, SpoolCache func() float64
+	// Rebuilding is 1 while stored messages are still being read after a start.
+	Rebuilding func() float64
 	// Reserve gives the octets that are kept free of new mail on the spool's
 	// file system: spool.min_free_disk.
 	Reserve func() float64
@@ -40,6 +47,18 @@ func Show(r prometheus.Registerer, now func() time.Time, v Views) {
 	}
 	if v.SpoolDisk != nil {
 		gauge("tenma_spool_disk_bytes", "What the spool takes on disk.", v.SpoolDisk)
+	}
+	if v.SpoolWritten != nil {
+		f.NewCounterFunc(prometheus.CounterOpts{Name: "tenma_spool_written_bytes_total", Help: "Octets written to the spool's files: log, tables, values."}, v.SpoolWritten)
+	}
+	if v.SpoolTables != nil {
+		gauge("tenma_spool_memtable_bytes", "Memory of the spool's write buffers, which does not grow with the queue.", v.SpoolTables)
+	}
+	if v.SpoolCache != nil {
+		gauge("tenma_spool_block_cache_bytes", "Memory of the spool's cache of what was read from disk.", v.SpoolCache)
+	}
+	if v.Rebuilding != nil {
+		gauge("tenma_spool_rebuilding", "1 while stored messages are still being read after a start, and the queue is not known as a whole.", v.Rebuilding)
 	}
 	if v.Reserve != nil {
 		gauge("tenma_spool_reserve_bytes", "Room on the spool's file system that new mail may not take (spool.min_free_disk); below it clients hear 452.", v.Reserve)

@@ -23,7 +23,16 @@ func views(s spool.Engine, c config.Spool) metrics.Views {
 			})
 			return at
 		},
-		SpoolDisk: func() float64 { return float64(s.Stats().DiskBytes) },
+		SpoolDisk:    func() float64 { return float64(s.Stats().DiskBytes) },
+		SpoolWritten: func() float64 { return float64(s.Stats().Written) },
+		SpoolTables:  func() float64 { return float64(s.Stats().TableBytes) },
+		SpoolCache:   func() float64 { return float64(s.Stats().CacheBytes) },
+		Rebuilding: func() float64 {
+			if s.Stats().Rebuilding {
+				return 1
+			}
+			return 0
+		},
 		Reserve: func() float64 {
 			u, err := vfs.Default.GetDiskUsage(c.Dir)
 			if err != nil { // a spool in memory: nothing can fill up

@@ -15,6 +15,10 @@ type shelf struct {
 	ids []spool.ID
 }
 
+func (shelf) Stats() spool.Stats {
+	return spool.Stats{DiskBytes: 1, Written: 2, TableBytes: 3, CacheBytes: 4, Rebuilding: true}
+}
+
 func (s shelf) Scan(_ context.Context, _ spool.ID, fn func(spool.Entry) bool) error {
 	for _, id := range s.ids {
 		if !fn(spool.Entry{ID: id}) {
@@ -32,6 +36,14 @@ func TestViews(t *testing.T) {
 	}
 	if got := v.Reserve(); got != 1<<60 {
 		t.Errorf("the reserve is %v", got)
+	}
+	for i, get := range []func() float64{v.SpoolDisk, v.SpoolWritten, v.SpoolTables, v.SpoolCache} {
+		if got := get(); got != float64(i+1) {
+			t.Errorf("figure %d of the spool is %v", i+1, got)
+		}
+	}
+	if v.Rebuilding() != 1 {
+		t.Error("a spool that reads its entries does not show it")
 	}
 	if got := views(shelf{}, config.Spool{}).Oldest(); !got.IsZero() {
 		t.Errorf("the oldest of none is of %v", got)

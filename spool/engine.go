@@ -169,6 +169,9 @@ type Stats struct {
 	CachedBytes int64 // bodies in memory
 	DiskBytes   int64 // what the store takes on disk
 	FreeBytes   int64 // what the file system has left
+	Written     int64 // octets written to the store's files since it was opened
+	TableBytes  int64 // memory of an engine's write buffers
+	CacheBytes  int64 // memory of its cache of what was read
 	Rebuilding  bool  // Feed still reads stored entries
 	Commits     int64 // drafts stored
 	Groups      int64 // synced batches

@@ -428,9 +428,10 @@ func (s *Spool) Stats() spool.Stats {
 	st.CachedBytes = s.cache.Used()
 	st.Rebuilding = !s.feed.rebuilt
 	s.mu.Unlock()
-	st.FreeBytes = s.free.Avail()
+	st.FreeBytes, st.Written = s.free.Avail(), s.fence.Written()
 	if s.fence.Err() == nil && s.reading() == nil {
-		st.DiskBytes = int64(s.db.Metrics().DiskSpaceUsage())
+		m := s.db.Metrics()
+		st.DiskBytes, st.TableBytes, st.CacheBytes = int64(m.DiskSpaceUsage()), int64(m.MemTable.Size), m.BlockCache.Size
 		s.readers.Done()
 	}
 	return st

@@ -57,3 +57,26 @@ func TestFenceParks(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Every octet that is written to a file counts, whatever the file is for.
+func TestFenceCounts(t *testing.T) {
+	f := NewFence(vfs.NewMem(), false, slog.New(slog.DiscardHandler))
+	for _, name := range []string{"1.log", "2.sst", "3.blob", "MANIFEST-1"} {
+		file, err := f.Create(name, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := file.Write(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := file.WriteAt(make([]byte, 10), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := f.Written(); got != 440 {
+		t.Errorf("%d octets, not 440", got)
+	}
+}

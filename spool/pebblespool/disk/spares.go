@@ -152,6 +152,7 @@ func (f *Fence) zeros(name string, stop <-chan struct{}) (err error) {
 			return errStopped
 		}
 		n, err := file.Write(zero[:min(zeroPiece, f.spares.size-done)])
+		f.written.Add(int64(n))
 		if err != nil {
 			return err
 		}
