@@ -17,7 +17,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // converseTLS is converse behind STARTTLS, with whatever certificate.
@@ -163,8 +162,10 @@ mail: bob*@ours.test
 userPassword: password of bob
 `)
 	for _, args := range [][]string{{"slapadd", "-f", conf, "-l", people}, {"slapd", "-f", conf, "-h", "ldap://" + addr}} { // returns when it listens
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", args[0], err, out)
+		// Its tables have a line for each file that it may open, a thousand million in some containers.
+		args = append([]string{"-c", `ulimit -n 1024; exec "$@"`, "sh"}, args...)
+		if out, err := exec.Command("sh", args...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
 		}
 	}
 	stop = func() {
@@ -177,7 +178,7 @@ userPassword: password of bob
 			t.Fatal(err)
 		}
 		syscall.Kill(pid, syscall.SIGTERM)
-		if !await(t, 30*time.Second, func() bool {
+		if !await(t, patience, func() bool {
 			_, err := os.Stat(filepath.Join(p.dir, "slapd.pid"))
 			return err != nil
 		}, p.dir) {

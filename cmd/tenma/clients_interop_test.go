@@ -62,13 +62,18 @@ func client(t *testing.T, word string, messages int, name string, args ...string
 
 func queued(t *testing.T, out, word string, messages int) {
 	t.Helper()
+	if ids := queueIDs(out); len(ids) != messages {
+		t.Errorf("%d queue ids for %d messages of %s:\n%s", len(ids), messages, word, out)
+	}
+}
+
+// queueIDs are those that stand in the output of a client.
+func queueIDs(out string) map[string]bool {
 	ids := map[string]bool{}
 	for _, m := range queuedID.FindAllStringSubmatch(out, -1) {
 		ids[m[1]] = true
 	}
-	if len(ids) != messages {
-		t.Errorf("%d queue ids for %d messages of %s:\n%s", len(ids), messages, word, out)
-	}
+	return ids
 }
 
 const smtplibClient = `
@@ -201,7 +206,12 @@ smtp_sasl_password_maps = inline:{ [` + strings.Replace(p.submission, ":", "]:",
 					t.Errorf("received without %q: %.900s", c.suffix, got)
 				}
 			}
-			log, _ := os.ReadFile(from.log)
+			// It may write of the reply after the message has arrived.
+			var log []byte
+			await(t, patience, func() bool {
+				log, _ = os.ReadFile(from.log)
+				return len(queueIDs(string(log))) >= c.total
+			}, from.log)
 			queued(t, string(log), "Postfix", c.total)
 		})
 	}

@@ -19,7 +19,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-msgauth/dkim"
 
@@ -49,7 +48,7 @@ func TestInteropCorpus(t *testing.T) {
 			c.swaks(t, f)
 			dumps := map[string]string{}
 			for _, d := range c.domains {
-				dumps[d] = c.wait(t, filepath.Join(c.dir, d))
+				dumps[d] = c.wait(t, filepath.Join(c.dir, d), asDumped(sent))
 			}
 			for _, d := range c.domains {
 				c.check(t, d, dumps[d], sent)
@@ -57,6 +56,20 @@ func TestInteropCorpus(t *testing.T) {
 		})
 	}
 	relay.term()
+}
+
+// serveDNS answers from a zone until the test ends. The sockets are there already,
+// so that nobody asks too early.
+func serveDNS(t *testing.T, zone string, pc net.PacketConn, l net.Listener) {
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := dnstest.New(zone).Serve(ctx, pc, l); err != nil {
+			t.Errorf("dns: %v", err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-served })
 }
 
 // exampleKeys are the records of RFC 8463 appendix A, whose message is in the
@@ -72,7 +85,7 @@ type corpusTest struct {
 }
 
 func newCorpusTest(t *testing.T) *corpusTest {
-	c := &corpusTest{dir: t.TempDir(), smtp: freePort(t, "127.0.0.1"), dns: "127.1.8.53:53", domains: []string{"one.test", "two.test", "three.test"}, txt: map[string]string{}}
+	c := &corpusTest{dir: t.TempDir(), smtp: freePort(t, "127.0.0.1"), domains: []string{"one.test", "two.test", "three.test"}, txt: map[string]string{}}
 	var providers []internet.Provider
 	_, port, _ := net.SplitHostPort(freePort(t, "127.1.8.1"))
 	for i, d := range c.domains {
@@ -87,17 +100,23 @@ func newCorpusTest(t *testing.T) *corpusTest {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { sink.Process.Kill(); sink.Wait() })
+		greets(t, addr+":"+port, "smtp-sink")
 	}
 	zone := internet.Zone(providers) + c.keys(t) + exampleKeys
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		if err := dnstest.New(zone).ListenAndServe(ctx, c.dns); err != nil {
-			t.Errorf("dns: %v", err)
+	// resolv.conf names no port; of the addresses others may have some.
+	var addr string
+	for n := range 200 {
+		addr = fmt.Sprintf("127.1.%d.53", n+8)
+		pc, l, err := dnstest.Listen(t.Context(), addr+":53")
+		if err == nil {
+			serveDNS(t, zone, pc, l)
+			break
 		}
-	}()
-	t.Cleanup(func() { cancel(); <-served })
+		if n == 199 {
+			t.Fatalf("nowhere is port 53 free: %v", err)
+		}
+	}
+	c.dns = addr + ":53"
 	c.conf = fmt.Sprintf(`[dns]
 servers = [%q]
 [delivery]
@@ -190,11 +209,8 @@ func (c *corpusTest) check(t *testing.T, domain, dump string, sent []byte) {
 	for range 2 { // the rest of smtp-sink's own Received field
 		_, message, _ = strings.Cut(message, "\n")
 	}
-	if first, rest, _ := bytes.Cut(sent, []byte("\n")); bytes.HasPrefix(first, []byte("From ")) {
-		sent = rest // the separator of an mbox file, which swaks leaves out
-	}
-	want := strings.ReplaceAll(string(sent), "\r\n", "\n") + "\n" // swaks ends the last line, ended or not
-	message = strings.TrimSuffix(message, "\n")                   // smtp-sink's blank line between messages
+	want := asDumped(sent)
+	message = strings.TrimSuffix(message, "\n") // smtp-sink's blank line between messages
 	prefix, ok := strings.CutSuffix(message, want)
 	if !ok {
 		t.Fatalf("%s: arrived changed, %d octets for %d:\n%q\nwant the end to be\n%q", domain, len(message), len(want), tail(message), tail(want))
@@ -206,23 +222,35 @@ func (c *corpusTest) check(t *testing.T, domain, dump string, sent []byte) {
 	c.verify(t, wire)
 }
 
-func (c *corpusTest) wait(t *testing.T, dir string) (dump string) {
+// asDumped is how a message ends where smtp-sink wrote it.
+func asDumped(sent []byte) string {
+	if first, rest, _ := bytes.Cut(sent, []byte("\n")); bytes.HasPrefix(first, []byte("From ")) {
+		sent = rest // the separator of an mbox file, which swaks leaves out
+	}
+	return strings.ReplaceAll(string(sent), "\r\n", "\n") + "\n" // swaks ends the last line, ended or not
+}
+
+// wait gives and removes the dump of a message. smtp-sink writes large ones in
+// pieces, any of which may look like an end: it waits for that of the message, and
+// then gives what there is.
+func (c *corpusTest) wait(t *testing.T, dir, end string) (dump string) {
 	t.Helper()
-	whole := func() bool {
-		files, err := os.ReadDir(dir)
-		if err != nil || len(files) == 0 {
+	var path string
+	await(t, patience, func() bool {
+		files, _ := os.ReadDir(dir)
+		if len(files) == 0 {
 			return false
 		}
-		p := filepath.Join(dir, files[0].Name())
-		b, err := os.ReadFile(p)
-		if err != nil || !bytes.HasSuffix(b, []byte("\n\n")) {
-			return false // smtp-sink still writes
-		}
+		path = filepath.Join(dir, files[0].Name())
+		b, _ := os.ReadFile(path)
 		dump = string(b)
-		return os.Remove(p) == nil
-	}
-	if !await(t, 20*time.Second, whole, dir) {
+		return strings.HasSuffix(dump, end+"\n") // a blank line between messages
+	}, dir)
+	if dump == "" {
 		t.Fatalf("nothing arrived in %s", dir)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
 	}
 	return dump
 }

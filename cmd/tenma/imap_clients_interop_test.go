@@ -77,7 +77,7 @@ func curlIMAP(t *testing.T, b *imapBox) {
 	}
 	submit := []string{"-v", "--ssl-reqd", "--mail-from", "ann@ours.test", "--mail-rcpt", "ann@ours.test", "-T", file, "smtp://localhost:" + port(b.submission)}
 	want(`250 2\.0\.0 Ok: queued as`, submit...)
-	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if out, _ := curl("-X", "STATUS INBOX (MESSAGES)", secure); strings.Contains(out, "MESSAGES 2)") {
 			break
 		}
@@ -114,7 +114,7 @@ push "<tag-pattern>~s \"letter [123]$\"<enter><tag-prefix><save-message>=Kept<en
 	// script gives it a terminal, and passes on how it ended. A timeout in a process
 	// group of its own would leave mutt in the terminal's background, stopped for ever,
 	// wherever the shell does not happen to replace itself by its last command.
-	cmd := exec.Command("script", "-qec", "exec timeout --foreground -k 5 60 mutt -n -F "+rc, "/dev/null")
+	cmd := exec.Command("script", "-qec", "exec timeout --foreground -k 5 180 mutt -n -F "+rc, "/dev/null")
 	cmd.Env = append(os.Environ(), "HOME="+dir, "TERM=vt100", "SHELL=/bin/sh")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("mutt: %v\n%.3000q\n%s", err, out, b.out)

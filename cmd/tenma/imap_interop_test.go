@@ -88,7 +88,6 @@ func (b *imapBox) login(t *testing.T, name string) *reader {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	c := &reader{Conn: nc, t: t, in: bufio.NewReaderSize(nc, 64<<10)}
 	c.response()
 	c.ask("LOGIN %s %q", name, annsPassword)
@@ -100,6 +99,7 @@ var literal = regexp.MustCompile(`\{(\d+)\}\r\n$`)
 // response reads one response, its literals in it.
 func (c *reader) response() string {
 	c.t.Helper()
+	_ = c.SetDeadline(time.Now().Add(patience))
 	var all []byte
 	for {
 		line, err := c.in.ReadSlice('\n')

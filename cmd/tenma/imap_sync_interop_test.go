@@ -148,6 +148,7 @@ func TestInteropMbsync(t *testing.T) {
 	if err := os.WriteFile(rc, []byte(fmt.Sprintf(`FSync no
 IMAPStore far
 Host localhost
+Timeout 90
 Port %s
 User ann@ours.test
 Pass %q

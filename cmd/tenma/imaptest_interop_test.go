@@ -45,7 +45,7 @@ func startImapTest(t *testing.T) *imapTester {
 			t.Fatalf("user add: %v\n%s", err, out)
 		}
 	}
-	for end := time.Now().Add(30 * time.Second); i.caps == nil; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); i.caps == nil; time.Sleep(100 * time.Millisecond) {
 		i.caps = i.login("bob") // the last that was added
 		if time.Now().After(end) {
 			t.Fatalf("the relay does not know bob\n%s", i.out)

@@ -28,7 +28,7 @@ func TestInteropKill(t *testing.T) {
 	k := newKillTest(t)
 	bin := binary(t)
 	relay := startRelay(t, bin, k.dir, k.smtp, k.conf)
-	k.change(func() { k.up = true })
+	k.change(func() { k.up, k.out = true, relay.out })
 	var wg sync.WaitGroup
 	work := make(chan int)
 	for range sessions {
@@ -55,7 +55,7 @@ func TestInteropKill(t *testing.T) {
 		relay.kill()
 		k.change(func() { k.trap = nil })
 		relay = startRelay(t, bin, k.dir, k.smtp, k.conf)
-		k.change(func() { k.up = true })
+		k.change(func() { k.up, k.out = true, relay.out })
 	}
 	wg.Wait()
 	k.until(t, func() bool { return k.open == 0 })
@@ -75,8 +75,9 @@ type killTest struct {
 	dir, smtp, conf string
 
 	mu      sync.Mutex
-	news    *sync.Cond // on mu: something below has changed
-	up      bool       // a relay runs
+	news    *sync.Cond  // on mu: something below has changed
+	up      bool        // a relay runs
+	out     *transcript // of the one that started last
 	trap    *trap
 	open    int                 // markers with a 250 of which nothing has arrived
 	acked   map[string]bool     // markers that got a 250
@@ -109,19 +110,17 @@ func newKillTest(t *testing.T) *killTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dnsAddr := freePort(t, "127.1.7.53")
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		dnstest.New(internet.Zone(providers)).ListenAndServe(ctx, dnsAddr)
-	}()
+	pc, l, err := dnstest.Listen(ctx, "127.1.7.53:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveDNS(t, internet.Zone(providers), pc, l)
 	t.Cleanup(func() {
 		k.change(func() { k.trap = nil })
 		cancel()
 		wait()
-		<-served
 	})
-	k.conf = fmt.Sprintf("[dns]\nservers = [%q]\n[delivery]\nport = %s\nprivate_destinations = true\nretry = [\"1s\"]\n", dnsAddr, port)
+	k.conf = fmt.Sprintf("[dns]\nservers = [%q]\n[delivery]\nport = %s\nprivate_destinations = true\nretry = [\"1s\"]\n", pc.LocalAddr(), port)
 	return k
 }
 
@@ -143,7 +142,7 @@ func (k *killTest) until(t *testing.T, cond func() bool) {
 	defer k.mu.Unlock()
 	for !cond() {
 		if late {
-			t.Fatalf("waited in vain: %d accepted, %d of them on the way", len(k.acked), k.open)
+			t.Fatalf("waited in vain: %d accepted, %d of them on the way, the trap is %+v; the relay said\n%s", len(k.acked), k.open, k.trap, tail(k.out.String()))
 		}
 		k.news.Wait()
 	}

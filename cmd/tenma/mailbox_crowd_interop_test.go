@@ -192,6 +192,7 @@ func (h *hostileHouse) idleClients(t *testing.T) {
 					t.Errorf("client %d: %s, %v", n, tagged, err)
 					return
 				}
+				_ = c.SetDeadline(time.Now().Add(patience))
 				if _, err := io.WriteString(c, "i IDLE\r\n"); err != nil {
 					t.Error(err)
 				}
@@ -219,7 +220,7 @@ func (h *hostileHouse) idleClients(t *testing.T) {
 		if c == nil {
 			continue
 		}
-		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(patience))
 		if line, err := c.in.ReadString('\n'); err == nil && strings.Contains(line, "EXISTS") {
 			heard++
 		}

@@ -62,7 +62,7 @@ func startHostileHouse(t *testing.T) *hostileHouse {
 	return h
 }
 
-// memory is what the relay holds, and held at most since mark, in MiB.
+// memory is what the relay holds, and held at most since the mark was reset, in MiB.
 func (h *hostileHouse) memory() (now, peak int) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.cmd.Process.Pid))
 	if err != nil {
@@ -84,19 +84,27 @@ func (h *hostileHouse) memory() (now, peak int) {
 // than most MiB, or if ann was not served.
 func (h *hostileHouse) phase(t *testing.T, name string, most int, run func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) {
-		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", h.cmd.Process.Pid), []byte("5"), 0) // begins VmHWM anew
-		before, _ := h.memory()
+		// Begins VmHWM anew. Where that cannot be done an earlier peak is taken for
+		// this one's, and shows nothing.
+		reset := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", h.cmd.Process.Pid), []byte("5"), 0)
+		before, mark := h.memory()
 		h.worst.Store(0)
 		h.served.Store(0)
 		from := time.Now()
 		run(t)
-		_, peak := h.memory()
+		now, peak := h.memory()
+		if reset != nil && peak == mark {
+			peak = now
+		}
+		for end := time.Now().Add(patience); h.served.Load() == 0 && time.Now().Before(end); { // the phase may have been short
+			time.Sleep(10 * time.Millisecond)
+		}
 		t.Logf("%.1f s; memory %d MiB before, %d MiB at most; ann: %d commands, the slowest took %s",
 			time.Since(from).Seconds(), before, peak, h.served.Load(), time.Duration(h.worst.Load()).Round(time.Millisecond))
 		if peak-before > most {
 			t.Errorf("memory grew by %d MiB, want %d at most", peak-before, most)
 		}
-		if time.Since(from) > time.Second && h.served.Load() == 0 || time.Duration(h.worst.Load()) > 5*time.Second {
+		if h.served.Load() == 0 || time.Duration(h.worst.Load()) > patience/3 { // seconds, on a machine that is busy with other things
 			t.Errorf("ann was not served: %d commands, the slowest took %s", h.served.Load(), time.Duration(h.worst.Load()))
 		}
 	})
@@ -141,12 +149,12 @@ type mailConn struct {
 
 // connect makes a client, from an address of this machine, and reads the greeting.
 func (h *hostileHouse) connect(addr string, implicit bool, from string) (*mailConn, error) {
-	d := net.Dialer{Timeout: 20 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	nc, err := d.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	_ = nc.SetDeadline(time.Now().Add(80 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(patience))
 	if implicit {
 		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, ServerName: "relay.test", ClientSessionCache: h.sessions})
 	}
@@ -173,6 +181,7 @@ func (h *hostileHouse) dial(t *testing.T, addr string, implicit bool) *mailConn 
 func (c *mailConn) ask(text string) (size int, tagged string, err error) {
 	c.n++
 	tag := fmt.Sprintf("t%d ", c.n)
+	_ = c.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(c, tag+text+"\r\n"); err != nil {
 		return 0, "", err
 	}
@@ -180,6 +189,7 @@ func (c *mailConn) ask(text string) (size int, tagged string, err error) {
 }
 
 func (c *mailConn) answer(tag string) (size int, tagged string, err error) {
+	_ = c.SetDeadline(time.Now().Add(patience))
 	for {
 		line, err := c.in.ReadSlice('\n')
 		if err != nil && err != bufio.ErrBufferFull {
@@ -219,6 +229,7 @@ func (h *hostileHouse) want(t *testing.T, c *mailConn, say, want string) int {
 // hears sends octets and gives all that comes back until the relay closes or, if
 // it does not, until a line begins with until.
 func (c *mailConn) hears(octets, until string) (heard string, closed bool) {
+	_ = c.SetDeadline(time.Now().Add(patience))
 	go io.WriteString(c, octets)
 	var all strings.Builder
 	for {
@@ -393,14 +404,25 @@ func (h *hostileHouse) nothingIsTold(t *testing.T) {
 		"POP3 PASS":  {true, func(u string) string { return "USER " + u + "\r\nPASS wrong " + u + "\r\n" }},
 		"POP3 PLAIN": {true, func(u string) string { return "AUTH PLAIN " + plain(u) + "\r\n" }},
 	} {
-		var known, unknown told
-		var both sync.WaitGroup
-		both.Go(func() { known = try(way.pop, way.say, "eve@ours.test") })
-		both.Go(func() { unknown = try(way.pop, way.say, "eva@ours.test") })
-		both.Wait()
-		t.Logf("%s: %q in %s, %q in %s", name, known.words, known.took.Round(time.Millisecond), unknown.words, unknown.took.Round(time.Millisecond))
-		if known.words != unknown.words || (known.took-unknown.took).Abs() > 500*time.Millisecond {
-			t.Errorf("%s tells who exists: %+v and %+v", name, known, unknown)
+		// The machine may keep one of the two waiting: that tells nothing unless it
+		// is always the same.
+		for again := 4; ; again-- {
+			var known, unknown told
+			var both sync.WaitGroup
+			both.Go(func() { known = try(way.pop, way.say, "eve@ours.test") })
+			both.Go(func() { unknown = try(way.pop, way.say, "eva@ours.test") })
+			both.Wait()
+			t.Logf("%s: %q in %s, %q in %s", name, known.words, known.took.Round(time.Millisecond), unknown.words, unknown.took.Round(time.Millisecond))
+			if known.words != unknown.words {
+				t.Errorf("%s tells who exists: %q and %q", name, known.words, unknown.words)
+			}
+			if (known.took - unknown.took).Abs() <= 500*time.Millisecond {
+				break
+			}
+			if again == 0 {
+				t.Errorf("%s tells who exists: %s and %s", name, known.took, unknown.took)
+				break
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -72,6 +73,17 @@ func newJournal() *journal {
 // fault notes what must not be. mu is held.
 func (j *journal) fault(format string, args ...any) {
 	j.faults = append(j.faults, fmt.Sprintf(format, args...))
+}
+
+// rarest is how often the command was acknowledged that was so least.
+func (j *journal) rarest() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	least := math.MaxInt
+	for _, what := range []string{"SMTP", "LMTP", "APPEND", "STORE", "COPY", "MOVE", "EXPUNGE", "QUIT"} {
+		least = min(least, j.done[what])
+	}
+	return least
 }
 
 // newID names a message.

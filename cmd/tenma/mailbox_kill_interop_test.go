@@ -50,7 +50,10 @@ func TestInteropMailboxKill(t *testing.T) {
 		}
 	}
 	k.prepare()
-	for round := range rounds {
+	done := 0
+	// On a slow machine more rounds may be needed until there is enough to judge.
+	for round := 0; round < rounds || round < 4*rounds && k.journal.rarest() < rounds/5; round++ {
+		done++
 		k.work(50*time.Millisecond + time.Duration(k.random.Int64N(int64(450*time.Millisecond))))
 		k.start()
 		k.verify(round)
@@ -60,15 +63,13 @@ func TestInteropMailboxKill(t *testing.T) {
 	}
 	k.term()
 	k.start()
-	k.verify(rounds) // nothing comes late, or twice
+	k.verify(done) // nothing comes late, or twice
 	k.term()
 	j := k.journal
 	t.Logf("%d kills; acknowledged: %v; in flight at a kill: %v, of which had happened: %v; %d messages left, %s for a start",
-		rounds, j.done, j.open, j.took, len(j.letters), (k.starting / time.Duration(k.starts)).Round(time.Millisecond))
-	for _, what := range []string{"SMTP", "LMTP", "APPEND", "STORE", "COPY", "MOVE", "EXPUNGE", "QUIT"} {
-		if j.done[what] < rounds/5 {
-			t.Errorf("only %d of %s were acknowledged: nothing is shown", j.done[what], what)
-		}
+		done, j.done, j.open, j.took, len(j.letters), (k.starting / time.Duration(k.starts)).Round(time.Millisecond))
+	if n := j.rarest(); n < rounds/5 {
+		t.Errorf("of some only %d were acknowledged, which shows nothing: %v", n, j.done)
 	}
 }
 
@@ -259,7 +260,7 @@ func (k *boxKill) verify(round int) {
 			k.t.Fatalf("round %d: %v\n%s", round, err, k.out)
 		}
 		// What was accepted before the kill is delivered after it.
-		for end := time.Now().Add(30 * time.Second); len(k.journal.missing(account)) > 0 && time.Now().Before(end); <-time.After(10 * time.Millisecond) {
+		for end := time.Now().Add(patience); len(k.journal.missing(account)) > 0 && time.Now().Before(end); <-time.After(10 * time.Millisecond) {
 			if err := s.learn(); err != nil {
 				k.t.Fatal(err)
 			}

@@ -26,11 +26,11 @@ type tlsLines struct {
 }
 
 func dialTLS(addr string) (*tlsLines, error) {
-	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", addr, &tls.Config{InsecureSkipVerify: true})
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		return nil, err
 	}
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(2 * patience))
 	return &tlsLines{c, bufio.NewReader(c)}, nil
 }
 
@@ -288,11 +288,10 @@ func replyError(line string, err error) error {
 
 // greetLMTP is converse for LMTP.
 func greetLMTP(addr string) (*conversation, error) {
-	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	c, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		return nil, err
 	}
-	c.SetDeadline(time.Now().Add(time.Minute))
 	v := &conversation{c, bufio.NewReader(c)}
 	if _, err = v.reply(); err == nil {
 		_, err = v.ask("LHLO client.test\r\n")

@@ -20,8 +20,22 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tenma": main})
+	testscript.Main(tidy{m}, map[string]func(){"tenma": main})
 }
+
+// tidy runs the tests and then what they left to do.
+type tidy struct{ m *testing.M }
+
+func (t tidy) Run() int {
+	code := t.m.Run()
+	for _, f := range atEnd {
+		f()
+	}
+	return code
+}
+
+// atEnd are called when all tests have run.
+var atEnd []func()
 
 // TestScripts runs the stories of testdata/script, each in a directory of its
 // own, with a relay's HTTP side at $URL whose token lies in $TOKEN and whose

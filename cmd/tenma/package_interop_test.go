@@ -106,7 +106,7 @@ func serveInstalled(t *testing.T, root, smtp, web string) {
 			if !strings.HasPrefix(got, want+"\n") {
 				t.Errorf("the service manager heard %q, want %s", got, want)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("the service manager never heard %s: %s", want, out)
 		}
 	}

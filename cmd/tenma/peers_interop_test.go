@@ -32,7 +32,7 @@ type peer struct {
 // newPeer makes the folder of a peer. It is not t.TempDir, which only root may enter.
 func newPeer(t *testing.T) *peer {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "peer")
+	dir, err := os.MkdirTemp("/tmp", "peer") // whatever TMPDIR says: sockets in there must have short names
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,16 +115,24 @@ func (p *peer) run(t *testing.T, addr string, args ...string) {
 	}
 	t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
+		stuck := time.AfterFunc(patience, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 		cmd.Wait()
+		stuck.Stop()
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		if t.Failed() {
 			log, _ := os.ReadFile(p.log)
 			t.Logf("%s said:\n%s%s", args[0], out.String(), log[max(0, len(log)-6000):])
 		}
 	})
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	greets(t, addr, args[0])
+}
+
+// greets waits until a server greets at addr.
+func greets(t *testing.T, addr, name string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if v, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
-			v.SetDeadline(time.Now().Add(5 * time.Second))
+			v.SetDeadline(time.Now().Add(patience))
 			n, _ := v.Read(make([]byte, 4))
 			v.Close()
 			if n > 0 {
@@ -132,7 +140,7 @@ func (p *peer) run(t *testing.T, addr string, args ...string) {
 			}
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%s does not greet at %s", args[0], addr)
+			t.Fatalf("%s does not greet at %s", name, addr)
 		}
 	}
 }
@@ -147,7 +155,7 @@ func (p *peer) logged(t *testing.T, expression string) []string {
 		m = re.FindStringSubmatch(string(log))
 		return err == nil && m != nil
 	}
-	if !await(t, 20*time.Second, found, p.log) {
+	if !await(t, patience, found, p.log) {
 		t.Fatalf("nothing like %s in the log", expression)
 	}
 	return m
@@ -162,13 +170,10 @@ type maildir string
 func (m maildir) take(t *testing.T, n int) []string {
 	t.Helper()
 	var files []string
-	await(t, 30*time.Second, func() bool {
+	await(t, patience, func() bool {
 		files, _ = filepath.Glob(filepath.Join(string(m), "new", "*"))
 		return len(files) >= n
 	}, filepath.Join(string(m), "new"))
-	if len(files) != n {
-		t.Errorf("%d messages in %s, not %d", len(files), m, n)
-	}
 	var messages []string
 	for _, f := range files {
 		b, err := os.ReadFile(f)
@@ -177,6 +182,9 @@ func (m maildir) take(t *testing.T, n int) []string {
 		}
 		messages = append(messages, string(b))
 		os.Remove(f)
+	}
+	if len(files) != n {
+		t.Errorf("%d messages in %s, not %d:\n%.20000q", len(files), m, n, messages)
 	}
 	return messages
 }

@@ -78,7 +78,7 @@ func (b *popBox) deliver(n, want int) {
 			b.t.Fatal(err)
 		}
 	}
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		have := b.count()
 		if have == want {
 			return
@@ -121,12 +121,12 @@ func wantMail(t *testing.T, mail string, numbers ...int) {
 	t.Helper()
 	mail = strings.ReplaceAll(mail, "\r\n", "\n")
 	if n := strings.Count(mail, "Subject: message "); n != len(numbers) {
-		t.Errorf("%d messages, want %d", n, len(numbers))
+		t.Errorf("%d messages, want those with the numbers %v:\n%s", n, numbers, mail)
 	}
 	for _, n := range numbers {
 		body := strings.ReplaceAll(popText(n)[strings.Index(popText(n), "\r\n\r\n"):], "\r\n", "\n")
 		if strings.Count(mail, fmt.Sprintf("Subject: message %d\n", n)) != 1 || strings.Count(mail, body) != 1 {
-			t.Errorf("message %d did not arrive once and whole", n)
+			t.Errorf("message %d did not arrive once and whole:\n%s", n, mail)
 		}
 	}
 }
@@ -238,7 +238,7 @@ func fetchmail(t *testing.T, b *popBox) {
 	poll := func(transport, keep string) int {
 		t.Helper()
 		_ = os.Remove(box)
-		text := fmt.Sprintf(`poll localhost protocol pop3 uidl auth password timeout 30 %s
+		text := fmt.Sprintf(`poll localhost protocol pop3 uidl auth password timeout 90 %s
 user "ann@ours.test" password %q sslcertck sslcertfile %q %s mda "cat >> %s"
 `, transport, annsPassword, b.cert, keep, box)
 		if err := os.WriteFile(rc, []byte(text), 0o600); err != nil {

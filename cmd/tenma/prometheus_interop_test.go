@@ -35,13 +35,13 @@ const (
 // it does when the receivers are gone. It scrapes every second, so that it need not
 // wait for minutes, and knows a hurried copy of that alert.
 func TestInteropPrometheus(t *testing.T) {
-	start := time.Now()
 	w := startWatched(t)
 	p := startPrometheus(t, w.metrics)
+	start := time.Now()
 
 	records := names(t, rulesFile, "record")
 	empty := records
-	p.until(t, start, "the recorded series", func() bool {
+	p.until(t, "the recorded series", func() bool {
 		empty = slices.DeleteFunc(slices.Clone(records), func(r string) bool { return len(p.query(t, r)) > 0 })
 		return len(empty) == 0
 	}, func() string { return fmt.Sprintf("nothing of %q", empty) })
@@ -53,19 +53,21 @@ func TestInteropPrometheus(t *testing.T) {
 			t.Errorf("while mail flows %s fires: %s", a.Labels["alertname"], a.Annotations["summary"])
 		}
 	}
-	if got := p.query(t, `rate(tenma_intake_messages_total[10s]) > 5`); len(got) != 1 {
-		t.Errorf("mail does not flow: %v", got)
-	}
+	// On a busy machine a scrape may fail, and what is asked has no answer for a
+	// moment: nothing that is asked here must have one at once.
+	rate := ""
+	p.until(t, "mail that flows", func() bool {
+		rate = fmt.Sprint(p.query(t, `rate(tenma_intake_messages_total[10s])`))
+		return len(p.query(t, `rate(tenma_intake_messages_total[10s]) > 5`)) == 1
+	}, func() string { return rate })
 	dashboardYields(t, p)
 	// What the client library names is there too; a test of the metrics sees to ours.
 	for _, name := range regexp.MustCompile(`\b(go|process)_[a-z_]+`).FindAllString(read(t, rulesFile)+read(t, dashboardFile), -1) {
-		if len(p.query(t, name)) == 0 {
-			t.Errorf("rules or dashboard ask for %s, which is not there", name)
-		}
+		p.until(t, name, func() bool { return len(p.query(t, name)) > 0 }, func() string { return "rules or dashboard ask for it, and it is not there" })
 	}
 
 	w.stopReceivers()
-	p.until(t, time.Now(), "the alert", func() bool {
+	p.until(t, "the alert", func() bool {
 		return slices.ContainsFunc(p.alerts(t), func(a alert) bool {
 			return a.State == "firing" && a.Labels["alertname"] == "TenmaDeliveryStopped" && a.Annotations["summary"] == "127.0.0.1:"+w.port+" has mail and delivers none"
 		})
@@ -83,22 +85,21 @@ func TestInteropPrometheus(t *testing.T) {
 func dashboardYields(t *testing.T, p *prometheusd) {
 	t.Helper()
 	text := read(t, dashboardFile)
-	asked, yield := 0, 0
+	var all []string
 	for _, m := range regexp.MustCompile(`"expr": ("(?:[^"\\]|\\.)*")`).FindAllStringSubmatch(text, -1) {
 		var expr string
 		if err := json.Unmarshal([]byte(m[1]), &expr); err != nil {
 			t.Fatal(err)
 		}
 		expr = strings.NewReplacer("$job", ".+", "$instance", ".+", "$__rate_interval", "10s", "$__interval", "10s").Replace(expr)
-		asked++
-		if len(p.query(t, expr)) > 0 {
-			yield++
-		}
+		all = append(all, expr)
 	}
-	t.Logf("the dashboard has %d queries, of which %d yield here", asked, yield)
-	if asked < 100 || yield < asked*3/5 {
-		t.Errorf("of %d queries of the dashboard only %d yield", asked, yield)
-	}
+	var empty []string
+	p.until(t, "the dashboard", func() bool {
+		empty = slices.DeleteFunc(slices.Clone(all), func(expr string) bool { return len(p.query(t, expr)) > 0 })
+		return len(all) >= 100 && len(empty) < len(all)*2/5
+	}, func() string { return fmt.Sprintf("of %d queries %d yield nothing: %q", len(all), len(empty), empty) })
+	t.Logf("the dashboard has %d queries, of which %d yield here", len(all), len(all)-len(empty))
 }
 
 // watched is a relay under load.
@@ -128,14 +129,17 @@ func startWatched(t *testing.T) *watched {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
-	dns := freePort(t, "127.1.9.53")
-	all.Go(func() { dnstest.New(internet.Zone(providers)).ListenAndServe(ctx, dns) })
+	pc, l, err := dnstest.Listen(ctx, "127.1.9.53:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveDNS(t, internet.Zone(providers), pc, l)
 
 	w := &watched{metrics: freePort(t, "127.0.0.1"), stopReceivers: func() { stop(); wait() }}
 	_, w.port, _ = net.SplitHostPort(w.metrics)
 	smtp := freePort(t, "127.0.0.1")
 	startRelay(t, binary(t), t.TempDir(), smtp, fmt.Sprintf(
-		"[[listen]]\nprotocol = \"http\"\naddress = %q\n[dns]\nservers = [%q]\n[delivery]\nport = %s\nprivate_destinations = true\nretry = [\"1s\"]\n", w.metrics, dns, port))
+		"[[listen]]\nprotocol = \"http\"\naddress = %q\n[dns]\nservers = [%q]\n[delivery]\nport = %s\nprivate_destinations = true\nretry = [\"1s\"]\n", w.metrics, pc.LocalAddr(), port))
 	all.Go(func() { feed(ctx, t, smtp) })
 	t.Cleanup(func() { cancel(); stop(); wait(); all.Wait() })
 	return w
@@ -222,7 +226,7 @@ func startPrometheus(t *testing.T, target string) *prometheusd {
 	}
 	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() })
 	p := &prometheusd{url: "http://" + addr}
-	p.until(t, time.Now(), "Prometheus", func() bool {
+	p.until(t, "Prometheus", func() bool {
 		r, err := http.Get(p.url + "/-/ready")
 		if err != nil {
 			return false
@@ -233,10 +237,10 @@ func startPrometheus(t *testing.T, target string) *prometheusd {
 	return p
 }
 
-// until asks every 100 ms, and fails the test 50 s after since.
-func (p *prometheusd) until(t *testing.T, since time.Time, what string, cond func() bool, why func() string) {
+// until asks every 100 ms, and fails the test when patience ends.
+func (p *prometheusd) until(t *testing.T, what string, cond func() bool, why func() string) {
 	t.Helper()
-	for end := since.Add(50 * time.Second); !cond(); <-time.After(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); !cond(); <-time.After(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s: %s", what, why())
 		}

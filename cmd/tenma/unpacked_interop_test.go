@@ -19,7 +19,11 @@ func unpacked(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(cache, "tenma-peers", name)
+	root := filepath.Join(cache, "tenma-peers", name)
+	if _, err := os.Stat(root); err != nil {
+		t.Fatalf("%s is not unpacked: %v", name, err)
+	}
+	return root
 }
 
 // inside is the script that runs a server as if it were installed: in a mount

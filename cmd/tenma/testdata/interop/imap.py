@@ -2,6 +2,7 @@
 # port with STARTTLS.
 import imaplib, socket, ssl, sys, time
 
+socket.setdefaulttimeout(90)  # rather than wait for ever
 port, password, cert, starttls = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 context = ssl.create_default_context(cafile=cert)
 
@@ -120,20 +121,23 @@ good(m.append("INBOX", None, None, "Subject: gr\u00fc\u00dfe\r\n\r\nx\r\n".encod
 assert good(m.select()) == [b"3"]
 
 # IDLE by hand; another session brings a message, and takes it away.
+def until(m, start):
+    line = b""
+    while not line.startswith(start):
+        line = m.readline()
+        assert line, "the connection ended before %r" % start
+
+
 m.send(b"i1 IDLE\r\n")
-while not m.readline().startswith(b"+"):
-    pass
+until(m, b"+")
 other = connect()
 good(other.append("INBOX", None, None, b"Subject: new\r\n\r\nx\r\n"))
-while m.readline() != b"* 4 EXISTS\r\n":
-    pass
+until(m, b"* 4 EXISTS\r\n")
 good(other.select())
 good(other.store("4", "+FLAGS.SILENT", r"(\Deleted)"))
 good(other.expunge())
-while m.readline() != b"* 4 EXPUNGE\r\n":
-    pass
+until(m, b"* 4 EXPUNGE\r\n")
 m.send(b"DONE\r\n")
-while not m.readline().startswith(b"i1 OK"):
-    pass
+until(m, b"i1 OK")
 other.logout()
 assert m.logout()[0] == "BYE"
