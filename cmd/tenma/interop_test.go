@@ -7,36 +7,81 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// binary makes the binary.
+// patience is how long a test waits for what takes a moment on an idle machine. It
+// says nothing of how fast anything must be: whoever waits that long has failed,
+// on whatever machine.
+const patience = 90 * time.Second
+
+// binary gives the binary, which is built once for all tests.
 func binary(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "tenma")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
 
-// freePort gives a port of host that was free a moment ago.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "tenma-interop")
+	if err != nil {
+		return "", err
+	}
+	atEnd = append(atEnd, func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "tenma")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// freePort gives a port of host for a server that is started later. It is below
+// those that the kernel gives to outgoing connections, or one of them might have it
+// by then; and it is given once only.
 func freePort(t *testing.T, host string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 1000 {
+		addr := net.JoinHostPort(host, strconv.Itoa(ports()))
+		var l net.Listener
+		if l, err = net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatalf("no free port: %v", err)
+	return ""
 }
+
+// ports gives one port after the other, from anywhere: other tests may run beside
+// these.
+var ports = func() func() int {
+	const first = 12_000
+	last := 32_768 // Linux's default
+	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
+		fmt.Sscan(string(text), &last)
+	}
+	if last < first+1000 {
+		last = 1 << 16 // all are for outgoing connections
+	}
+	var n atomic.Uint64
+	n.Store(rand.Uint64N(1 << 32))
+	return func() int { return first + int(n.Add(1)%uint64(last-first)) }
+}()
 
 // relayd is a running relay of the finished binary.
 type relayd struct {
@@ -67,7 +112,7 @@ func startRelay(t *testing.T, bin, dir, smtp, extra string, wrap ...string) *rel
 	t.Cleanup(func() { r.kill() })
 	select {
 	case <-r.out.said: // it listens
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("the relay does not come up: %s", r.out)
 	}
 	v, err := converse(smtp)
@@ -90,6 +135,8 @@ func (r *relayd) kill() {
 func (r *relayd) term() {
 	r.t.Helper()
 	syscall.Kill(-r.cmd.Process.Pid, syscall.SIGTERM)
+	stuck := time.AfterFunc(patience, func() { syscall.Kill(-r.cmd.Process.Pid, syscall.SIGQUIT) }) // it shows where
+	defer stuck.Stop()
 	if err := r.cmd.Wait(); err != nil {
 		r.t.Errorf("after SIGTERM: %v\n%s", err, r.out)
 	}
@@ -102,11 +149,10 @@ type conversation struct {
 }
 
 func converse(addr string) (*conversation, error) {
-	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	c, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		return nil, err
 	}
-	c.SetDeadline(time.Now().Add(2 * time.Minute))
 	v := &conversation{c, bufio.NewReader(c)}
 	if _, err = v.reply(); err == nil {
 		_, err = v.ask("EHLO client.test\r\n")
@@ -120,6 +166,7 @@ func converse(addr string) (*conversation, error) {
 
 // reply reads one reply and gives its last line; 4yz and 5yz are errors.
 func (v *conversation) reply() (string, error) {
+	v.SetDeadline(time.Now().Add(patience))
 	for {
 		line, err := v.in.ReadString('\n')
 		if err != nil {
@@ -137,6 +184,7 @@ func (v *conversation) reply() (string, error) {
 }
 
 func (v *conversation) ask(text string) (string, error) {
+	v.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(v, text); err != nil {
 		return "", err
 	}
@@ -144,8 +192,8 @@ func (v *conversation) ask(text string) (string, error) {
 }
 
 // send hands in one message, pipelined, and gives the final reply.
-
 func (v *conversation) send(from, to, body string) (string, error) {
+	v.SetDeadline(time.Now().Add(patience))
 	if _, err := fmt.Fprintf(v, "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", from, to); err != nil {
 		return "", err
 	}
