@@ -55,7 +55,7 @@ func exchange(t *testing.T, s *Server, network string, q *dns.Msg) (*dns.Msg, er
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return over(conn, network, q)
