@@ -48,9 +48,11 @@ func logIn(addr string, args ...string) string {
 // logins, as text and as JSON: it finds the client each time, and nothing else,
 // whatever that client calls itself.
 func TestInteropFail2Ban(t *testing.T) {
+	t.Parallel()
 	bin := binary(t)
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
+			t.Parallel()
 			dir, addr := t.TempDir(), freePort(t, "127.0.0.1")
 			relay := startRelay(t, bin, dir, freePort(t, "127.0.0.1"), fmt.Sprintf(`[log]
 format = %q
@@ -193,6 +195,7 @@ userPassword: password of bob
 // StartTLS, found by their address; and while it is down nobody is told that they
 // do not exist.
 func TestInteropLDAP(t *testing.T) {
+	t.Parallel()
 	url, ca, stop := slapd(t)
 	dir, addr := t.TempDir(), freePort(t, "127.0.0.1")
 	relay := startRelay(t, binary(t), dir, freePort(t, "127.0.0.1"), fmt.Sprintf(`[[listen]]

@@ -98,6 +98,7 @@ with Client(host, port) as c:
 // TestInteropClients lets programs that people use hand in mail, in the open and
 // logged in over TLS. Each message gets its queue id, and each arrives as it was.
 func TestInteropClients(t *testing.T) {
+	t.Parallel()
 	p := startPool(t)
 	host, port, _ := net.SplitHostPort(p.smtp)
 	_, port587, _ := net.SplitHostPort(p.submission)
@@ -174,6 +175,7 @@ func trimmed(t *testing.T, file string) string {
 // known by its address, and one that must use TLS and log in. The messages of
 // parallel sessions arrive once each.
 func TestInteropPostfixSends(t *testing.T) {
+	t.Parallel()
 	p := startPool(t)
 	for name, c := range map[string]struct {
 		total                int

@@ -14,6 +14,7 @@ import (
 // a reply of its own behind the final dot: one mailbox that is full, and one
 // address that is none, cost the others nothing.
 func TestInteropDovecotLMTP(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
 	cert, key := p.certificate(t, "rx.test")
 	addr := freePort(t, "127.0.0.1")

@@ -16,6 +16,7 @@ import (
 
 // TestInteropIMAPClients lets programs that people read mail with do what they do.
 func TestInteropIMAPClients(t *testing.T) {
+	t.Parallel()
 	b := startIMAP(t)
 	t.Run("imaplib", func(t *testing.T) {
 		b.user("py@ours.test")

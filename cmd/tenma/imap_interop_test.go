@@ -259,6 +259,7 @@ func realLetters(t *testing.T) (texts []string) {
 // what must not take more than a second may on a machine that is busy with other
 // things.
 func TestInteropIMAPTwo(t *testing.T) {
+	t.Parallel()
 	b := startIMAP(t)
 	one, two := b.login(t, "ann@ours.test"), b.login(t, "ann@ours.test")
 	for _, c := range []*reader{one, two} {

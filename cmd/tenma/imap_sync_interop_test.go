@@ -140,6 +140,7 @@ func state(c *reader, m *localMail) (all []string) {
 // TestInteropMbsync syncs 2,000 messages both ways between the relay and a Maildir,
 // twice with changes on both sides, and once with nothing to do.
 func TestInteropMbsync(t *testing.T) {
+	t.Parallel()
 	b := startIMAP(t)
 	c := b.login(t, "ann@ours.test")
 	dir := t.TempDir()

@@ -16,6 +16,7 @@ import (
 // wrong password and an unknown name get the same answer, and nothing is relayed
 // without a login in any of the classic forms.
 func TestInteropLogin(t *testing.T) {
+	t.Parallel()
 	dir, addr, bin := t.TempDir(), freePort(t, "127.0.0.1"), binary(t)
 	extra := fmt.Sprintf(`[[listen]]
 protocol = "smtp"

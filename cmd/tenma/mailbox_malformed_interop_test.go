@@ -64,7 +64,11 @@ func (h *hostileHouse) messages(t *testing.T) {
 	for i := range 200 {
 		fmt.Fprintf(&names, " A%d", i)
 	}
-	for range 20 {
+	ways := 5 // through a million fields
+	if h.crowd {
+		ways = 20
+	}
+	for range ways {
 		items.WriteString(" BODY.PEEK[HEADER.FIELDS (" + names.String()[1:] + ")]")
 	}
 	h.want(t, c, "FETCH 3 ("+items.String()[1:]+")", "OK")

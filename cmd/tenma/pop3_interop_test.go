@@ -151,6 +151,7 @@ func upTo(first, last int) (n []int) {
 
 // TestInteropPOP3 lets the programs that people fetch mail with do so.
 func TestInteropPOP3(t *testing.T) {
+	t.Parallel()
 	b := startPOP3(t)
 	b.deliver(20, 20)
 	t.Run("curl", func(t *testing.T) { curlPOP3(t, b) })

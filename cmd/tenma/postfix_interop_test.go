@@ -92,6 +92,7 @@ func (p *postfix) box(name string) maildir { return maildir(filepath.Join(p.dir,
 // What it takes arrives octet for octet; what it refuses comes back in a DSN that
 // Python reads.
 func TestInteropPostfixReceives(t *testing.T) {
+	t.Parallel()
 	p := startPostfix(t, map[string]string{
 		"dst.test":   "",
 		"plain.test": "-o smtpd_discard_ehlo_keywords=chunking,pipelining,dsn,starttls,size,enhancedstatuscodes,smtputf8",

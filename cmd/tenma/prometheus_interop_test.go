@@ -35,6 +35,7 @@ const (
 // it does when the receivers are gone. It scrapes every second, so that it need not
 // wait for minutes, and knows a hurried copy of that alert.
 func TestInteropPrometheus(t *testing.T) {
+	t.Parallel()
 	w := startWatched(t)
 	p := startPrometheus(t, w.metrics)
 	start := time.Now()

@@ -110,6 +110,7 @@ func bothWays(t *testing.T, secure bool, start func(t *testing.T, relay string) 
 
 // TestInteropExim is about Exim, whose client is the one that sends with BDAT.
 func TestInteropExim(t *testing.T) {
+	t.Parallel()
 	var exim *peer
 	bothWays(t, true, func(t *testing.T, relay string) (string, func(string) maildir) {
 		p := newPeer(t)
@@ -186,6 +187,7 @@ begin retry
 // the TLS handshake here, with "openssl s_client" too, so that this shows as well
 // how mail that demands no TLS gets to such a host.
 func TestInteropOpenSMTPD(t *testing.T) {
+	t.Parallel()
 	bothWays(t, false, func(t *testing.T, relay string) (string, func(string) maildir) {
 		p := newPeer(t)
 		addr := freePort(t, "127.0.0.1")
