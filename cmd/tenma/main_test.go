@@ -112,7 +112,7 @@ func (q *fakeQueue) Hold(ctx context.Context, f queue.Filter) (int, error) { ret
 func (q *fakeQueue) Release(ctx context.Context, f queue.Filter) (int, error) { return q.act(ctx, f) }
 
 func (*fakeQueue) Summary(context.Context) (queue.Summary, error) {
-	return queue.Summary{Messages: 2, Deferred: 1, Lanes: []queue.LaneSummary{{Lane: "default->mx.rcpt.test", Deferred: 1, Oldest: first.Time(), LastReply: "mx.rcpt.test: 451 later"}, {Lane: "?other.test"}}}, nil
+	return queue.Summary{Messages: 2, Deferred: 1, Lanes: []queue.LaneSummary{{Lane: "default->mx.rcpt.test", Deferred: 1, Oldest: first.Time(), LastReply: "mx.rcpt.test: 451 later"}, {Lane: "?other.test", Resting: time.Now().Add(12*time.Second + 900*time.Millisecond), Since: time.Now().Add(-4 * time.Minute)}}}, nil
 }
 
 func (*fakeQueue) messages() []queue.Message {
@@ -151,16 +151,6 @@ func (q *fakeQueue) Show(_ context.Context, id spool.ID) (queue.Message, error) 
 func TestClean(t *testing.T) {
 	if got := cli.Clean("a\x1b[31mb\nc\x07\u009bd\u202ee\xffé伝"); got != "a?[31mb c??d?e?é伝" {
 		t.Errorf("%q", got)
-	}
-}
-
-func TestSpan(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second: "0s", 59 * time.Second: "59s", 5*time.Minute + 10*time.Second: "5m10s", 90 * time.Minute: "1h30m", 100 * time.Hour: "4d4h",
-	} {
-		if got := span(d); got != want {
-			t.Errorf("%v: %s", d, got)
-		}
 	}
 }
 

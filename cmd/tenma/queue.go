@@ -18,7 +18,7 @@ type queueCommand struct {
 	Summary queueSummary `cmd:"" help:"The queue at a glance, lane by lane."`
 	List    queueList    `cmd:"" help:"List messages, oldest first."`
 	Show    queueShow    `cmd:"" help:"Show messages in full."`
-	Retry   queueRetry   `cmd:"" help:"Try messages now."`
+	Retry   queueRetry   `cmd:"" help:"Try messages now, and lanes that rest."`
 	Hold    queueHold    `cmd:"" help:"Keep messages and do not try them."`
 	Release queueRelease `cmd:"" help:"Let held messages go on."`
 	Delete  queueDelete  `cmd:"" help:"Remove messages without telling their senders."`
@@ -60,7 +60,8 @@ func (f *filters) empty() bool {
 
 type queueSummary struct {
 	remote
-	Limit int `default:"50" placeholder:"N" help:"Show at most so many lanes, the longest first; 0 for all. Default: ${default}."`
+	Resting bool `help:"Only lanes that cannot be reached, and rest."`
+	Limit   int  `default:"50" placeholder:"N" help:"Show at most so many lanes, the longest first; 0 for all. Default: ${default}."`
 }
 
 // Run is the command.
@@ -75,6 +76,9 @@ func (x *queueSummary) Run(ctx context.Context, c *console) error {
 	s, err := cl.Summary(ctx)
 	if err != nil {
 		return x.explain(cl, err)
+	}
+	if x.Resting {
+		s.Lanes = s.AtRest()
 	}
 	if x.JSON {
 		return c.JSON(s)
@@ -219,10 +223,10 @@ func (x *verb) act(ctx context.Context, c *console, name, done string) error {
 		return err
 	}
 	if len(sel.IDs) > 0 && n == 0 {
-		return errors.New("nothing with these ids and filters is in the queue; delivered, returned or deleted already? The mail log knows")
+		return errors.New("nothing to do with these ids and filters: it was so before, or they are not in the queue (\"tenma queue show ID\", and the mail log, know)")
 	}
 	if want := len(slices.Compact(slices.Sorted(slices.Values(sel.IDs)))); n < want {
-		return fmt.Errorf("only %d of %s were found; \"tenma queue show ID\" tells which", n, cli.Count(want, "message"))
+		return fmt.Errorf("only %d of %s changed: the others were so before, or are not in the queue (\"tenma queue show ID\" tells)", n, cli.Count(want, "message"))
 	}
 	return nil
 }

@@ -15,15 +15,26 @@ func (c *console) summary(s admin.Summary) error {
 		fmt.Fprintln(c.Out, "The relay has just started and still reads its spool; the numbers are rising.")
 	}
 	fmt.Fprintf(c.Out, "%s: %d being delivered, %d ready, %d deferred, %d parked\n", cli.Count(int(s.Messages), "message"), s.Running, s.Ready, s.Deferred, s.Parked)
+	if s.Resting > 0 {
+		fmt.Fprintf(c.Out, "%s at rest: the destination cannot be reached, one message at a time is tried; \"tenma queue retry --all\" tries now.\n", cli.Count(s.Resting, "lane"))
+	}
 	if len(s.Lanes) == 0 {
 		return nil
 	}
 	fmt.Fprintln(c.Out)
-	rows := [][]string{{"LANE", "RUNNING", "READY", "DEFERRED", "OLDEST", "LAST REPLY"}}
+	rows := [][]string{{"LANE", "RUNNING", "READY", "DEFERRED", "OLDEST", "AT REST", "LAST REPLY"}}
 	for _, l := range s.Lanes {
-		rows = append(rows, []string{l.Lane, fmt.Sprint(l.Running), fmt.Sprint(l.Ready), fmt.Sprint(l.Deferred), since(l.Oldest), cli.Cut(l.LastReply, c.rest(70))})
+		rows = append(rows, []string{l.Lane, fmt.Sprint(l.Running), fmt.Sprint(l.Ready), fmt.Sprint(l.Deferred), since(l.Oldest), atRest(l), cli.Cut(l.LastReply, c.rest(85))})
 	}
 	return c.Table(rows)
+}
+
+// atRest tells of a lane that cannot be reached since when, and when it is tried.
+func atRest(l admin.Lane) string {
+	if l.NextProbe == nil {
+		return ""
+	}
+	return since(l.RestsFrom) + ", next " + until(l.NextProbe)
 }
 
 // rest is what a line has left beside columns of that width; 0: no limit.
@@ -147,27 +158,14 @@ func since(t *time.Time) string {
 	if t == nil {
 		return ""
 	}
-	return span(time.Since(*t))
+	return admin.Span(time.Since(*t))
 }
 
 func until(t *time.Time) string {
 	if d := time.Until(*t); d > 0 {
-		return "in " + span(d)
+		return "in " + admin.Span(d)
 	}
 	return "now"
-}
-
-func span(d time.Duration) string {
-	d = max(d, 0).Round(time.Second)
-	switch day := 24 * time.Hour; {
-	case d >= day:
-		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	}
-	return fmt.Sprintf("%ds", d/time.Second)
 }
 
 // octets is a size as people read it.

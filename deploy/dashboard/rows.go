@@ -204,12 +204,16 @@ func queue() group {
 		},
 		{
 			title: "Lanes and look-ups", unit: "short",
-			about: "Lanes (destinations) in memory, those of them that cannot be reached and rest, and domains looked up a second. A jump of lanes is mail to many new domains, which costs memory; many that rest: our own network.",
+			about: "Lanes (destinations) in memory, and domains looked up a second. A jump of lanes is mail to many new domains, which costs memory.",
 			of: []series{
 				{sum(metric("queue_lanes")), "lanes"},
-				{sum(metric("queue_resting_lanes")), "resting"},
 				{rate(metric("queue_lookups_total")), "look-ups a second"},
 			},
+		},
+		{
+			title: "Destinations that cannot be reached", unit: "short",
+			about: "Lanes at rest: their mail waits while one message at a time is tried. \"tenma queue summary --resting\" says which, since when and why. One: that host. Many at once: our own way out, or DNS.",
+			of:    []series{{sumBy("instance", metric("queue_resting_lanes")), "{{instance}}"}},
 		},
 		{
 			title: "Signatures", unit: "cps",

@@ -43,7 +43,7 @@ func calls() []call {
 			method: http.MethodGet, path: "/api/v1/queue/{id}", summary: "One queued message", answer: Message{}, notFound: true,
 			serve: (*Server).show,
 		},
-		verb("retry", "Try messages now", func(q Queue) func(context.Context, queue.Filter) (int, error) { return q.Retry }),
+		verb("retry", "Try messages now, and every lane that rests", func(q Queue) func(context.Context, queue.Filter) (int, error) { return q.Retry }),
 		verb("delete", "Remove messages without telling their senders", func(q Queue) func(context.Context, queue.Filter) (int, error) { return q.Delete }),
 		verb("hold", "Keep messages and do not try them", func(q Queue) func(context.Context, queue.Filter) (int, error) { return q.Hold }),
 		verb("release", "Let held messages go on", func(q Queue) func(context.Context, queue.Filter) (int, error) { return q.Release }),

@@ -40,6 +40,7 @@ var (
 // fakeQueue holds two messages and notes what it is asked.
 type fakeQueue struct {
 	lanes int // in the summary; 0: the one that most tests look at
+	down  int // so many of lanes rest
 	asked []string
 	err   error
 }
@@ -64,7 +65,14 @@ func (q *fakeQueue) Release(_ context.Context, f queue.Filter) (int, error) {
 
 func (q *fakeQueue) Summary(context.Context) (queue.Summary, error) {
 	if q.lanes > 0 {
-		return queue.Summary{Lanes: make([]queue.LaneSummary, q.lanes)}, nil
+		all := make([]queue.LaneSummary, q.lanes)
+		for i := range q.down {
+			now := time.Now()
+			l := &all[len(all)-1-i]
+			l.Lane, l.LastReply, l.Ready, l.Deferred = "default->down.test", "down.test: 451 4.4.1 no connection", 3, 4
+			l.Since, l.Resting = now.Add(-90*time.Minute-30*time.Second), now.Add(40*time.Minute+30*time.Second)
+		}
+		return queue.Summary{Lanes: all}, nil
 	}
 	return queue.Summary{
 		Messages: 2, Ready: 1, Deferred: 1, Running: 0, Parked: 3,
@@ -281,7 +289,7 @@ func TestPage(t *testing.T) {
 	s := started(t, q)
 	w := ask(s, "GET", "/", "", bearer)
 	page := w.Body.String()
-	for _, want := range []string{"default-&gt;mx.&lt;b&gt;rcpt", "&lt;script&gt;greylisted", "<dd>2</dd>", "<style>body{"} {
+	for _, want := range []string{"default-&gt;mx.&lt;b&gt;rcpt", "&lt;script&gt;greylisted", "<dd>2</dd>", "<style>:root{"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
@@ -308,6 +316,44 @@ func TestPageOfManyLanes(t *testing.T) {
 		}
 		if strings.Contains(page, "more lanes") != (want != "") || !strings.Contains(page, want) {
 			t.Errorf("%d lanes: the page does not say %q", lanes, want)
+		}
+	}
+}
+
+// Lanes that rest are shown even where they are not among the longest: since
+// when, until when, why, and how much waits.
+func TestPageOfLanesAtRest(t *testing.T) {
+	if page := ask(started(t, &fakeQueue{lanes: 5}), "GET", "/", "", bearer).Body.String(); strings.Contains(page, "Cannot be reached") {
+		t.Error("lanes rest where there is none")
+	}
+	page := ask(started(t, &fakeQueue{lanes: 2 * pageLanes, down: 2}), "GET", "/", "", bearer).Body.String()
+	_, rest, _ := strings.Cut(page, "Cannot be reached")
+	rest, _, _ = strings.Cut(rest, "All lanes")
+	for _, want := range []string{`default-&gt;down.test`, `"waiting">7<`, ">1h30m<", ">in 40m", "451 4.4.1 no connection"} {
+		if strings.Count(rest, want) != 2 {
+			t.Errorf("of the lanes at rest the page does not say %s:\n%s", want, rest)
+		}
+	}
+	page = ask(started(t, &fakeQueue{lanes: 300, down: 201}), "GET", "/", "", bearer).Body.String()
+	if !strings.Contains(page, "1 more: <code>tenma queue summary --resting") {
+		t.Error("it does not say that there are more at rest")
+	}
+	c := &Client{}
+	web := httptest.NewServer(started(t, &fakeQueue{lanes: 3, down: 2}).handler)
+	defer web.Close()
+	c.URL, c.Token, c.HTTP = web.URL, testToken, web.Client()
+	sum, err := c.Summary(t.Context())
+	if err != nil || sum.Resting != 2 || len(sum.AtRest()) != 2 || sum.Lanes[0].NextProbe != nil || sum.Lanes[2].RestsFrom == nil {
+		t.Errorf("%+v, %v", sum, err)
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 59 * time.Second: "59s", 5*time.Minute + 10*time.Second: "5m10s", 90 * time.Minute: "1h30m", 100 * time.Hour: "4d4h",
+	} {
+		if got := Span(d); got != want {
+			t.Errorf("%v: %s", d, got)
 		}
 	}
 }

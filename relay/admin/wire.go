@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"tenma/relay/mail"
@@ -48,6 +49,7 @@ type Summary struct {
 	Parked     int64  `json:"parked" doc:"messages that left memory until their time"`
 	Running    int64  `json:"running" doc:"attempts under way"`
 	Rebuilding bool   `json:"rebuilding" doc:"stored messages are still being read after a start"`
+	Resting    int    `json:"resting" doc:"lanes whose destination cannot be reached"`
 	Lanes      []Lane `json:"lanes"`
 }
 
@@ -60,6 +62,16 @@ type Lane struct {
 	Oldest    *time.Time `json:"oldest,omitempty" doc:"when the oldest message was accepted"`
 	LastReply string     `json:"last_reply,omitempty"`
 	LastAt    *time.Time `json:"last_at,omitempty"`
+	RestsFrom *time.Time `json:"rests_from,omitempty" doc:"since when it cannot be reached: its mail waits, and one message at a time is tried; absent: it can"`
+	NextProbe *time.Time `json:"next_probe,omitempty" doc:"when that is tried again; all goes out when it succeeds"`
+}
+
+// Waiting counts what waits in the lane.
+func (l *Lane) Waiting() int64 { return l.Ready + l.Deferred }
+
+// AtRest gives the lanes that rest, in the order of s.
+func (s *Summary) AtRest() []Lane {
+	return slices.DeleteFunc(slices.Clone(s.Lanes), func(l Lane) bool { return l.NextProbe == nil })
 }
 
 // Page is one page of a listing.
@@ -144,9 +156,13 @@ func wireMessage(m queue.Message) Message {
 func wireSummary(s queue.Summary) Summary {
 	w := Summary{Messages: s.Messages, Ready: s.Ready, Deferred: s.Deferred, Parked: s.Parked, Running: s.Running, Rebuilding: s.Rebuilding, Lanes: []Lane{}}
 	for _, l := range s.Lanes {
+		if !l.Resting.IsZero() {
+			w.Resting++
+		}
 		w.Lanes = append(w.Lanes, Lane{
 			Lane: string(l.Lane), Ready: l.Ready, Deferred: l.Deferred, Running: l.Running,
 			Oldest: stamp(l.Oldest), LastReply: l.LastReply, LastAt: stamp(l.LastAt),
+			RestsFrom: stamp(l.Since), NextProbe: stamp(l.Resting),
 		})
 	}
 	return w

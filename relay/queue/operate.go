@@ -227,14 +227,14 @@ func (q *Queue) Summary(ctx context.Context) (Summary, error) {
 	st := q.deps.Spool.Stats()
 	sum := Summary{Messages: st.Entries, Parked: st.Parked, Rebuilding: st.Rebuilding}
 	byKey := map[string]*LaneSummary{}
-	err := q.onShards(ctx, func(s *shard) { s.summary(&sum, byKey) })
-	if err != nil {
+	if err := q.onShards(ctx, func(s *shard) { s.summary(&sum, byKey) }); err != nil {
 		return Summary{}, err
 	}
 	for _, l := range byKey {
 		sum.Lanes = append(sum.Lanes, *l)
 	}
 	sum.Sort()
+	sum.Quote(ctx, q.deps.Spool)
 	return sum, nil
 }
 
@@ -249,7 +249,7 @@ func (s *shard) summary(sum *Summary, byKey map[string]*LaneSummary) {
 	}
 	s.items.Each(func(_ uint32, it *item.Item) {
 		l := get(s.names.Key(it.Lane))
-		l.Seen(it.ID.Time())
+		l.Has(it.ID)
 		if it.Kind == item.Waiting {
 			l.Deferred++
 			sum.Deferred++
@@ -274,7 +274,7 @@ func (s *shard) summary(sum *Summary, byKey map[string]*LaneSummary) {
 			out.Seen(oldest)
 		}
 		out.LastReply, out.LastAt = l.last.Get()
-		out.Resting, _ = l.rest.Resting()
+		out.Since, out.Resting = l.rest.Span()
 	}
 }
 

@@ -204,6 +204,9 @@ func TestNoRoute(t *testing.T) {
 		if s := r.spool.state(id); s == nil || s.Recipients[0].Fate != mail.Deferred || s.Recipients[0].Reply.Code != 451 {
 			t.Errorf("stored: %+v", s)
 		}
+		if sum, err := r.q.Summary(t.Context()); err != nil || len(sum.Lanes) == 0 || sum.Lanes[0].Lane != "?silent.test" || sum.Lanes[0].LastReply != "451 4.4.3 no answer" {
+			t.Errorf("%+v, %v", sum.Lanes, err)
+		}
 		r.router.mu.Lock()
 		delete(r.router.fail, "silent.test")
 		r.router.mu.Unlock()

@@ -52,6 +52,9 @@ func TestRestingLane(t *testing.T) {
 		if err != nil || len(sum.Lanes) != 2 || sum.Lanes[0].Resting.IsZero() || sum.Lanes[0].LastReply == "" || !sum.Lanes[1].Resting.IsZero() {
 			t.Errorf("%+v, %v", sum.Lanes, err)
 		}
+		if d := sum.Lanes[0].Resting.Sub(sum.Lanes[0].Since); d != time.Second || !sum.Lanes[1].Since.IsZero() {
+			t.Errorf("%v from the beginning of the rest to its first probe; %+v", d, sum.Lanes[1])
+		}
 		before := r.tries.Load()
 		pass(7 * time.Second) // probes after 1, 3, 7 seconds
 		if n := r.tries.Load() - before; n != 3 {

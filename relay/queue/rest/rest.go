@@ -25,6 +25,7 @@ const (
 type Rest struct {
 	failures int
 	wait     time.Duration
+	since    time.Time
 	until    time.Time // zero: does not rest
 }
 
@@ -54,6 +55,10 @@ func (r *Rest) Runs(most int, now time.Time) int {
 // when its next probe is due.
 func (r *Rest) Resting() (until time.Time, resting bool) { return r.until, !r.until.IsZero() }
 
+// Span gives when the rest began and when its next probe is due; zero: the lane
+// does not rest.
+func (r *Rest) Span() (since, until time.Time) { return r.since, r.until }
+
 // Failed notes an attempt that opened no session. began is true if the lane
 // rests from now on, after so many failures in a row.
 func (r *Rest) Failed(after int, now time.Time) (began bool) {
@@ -62,7 +67,7 @@ func (r *Rest) Failed(after int, now time.Time) (began bool) {
 	case r.until.IsZero() && r.failures < after, now.Before(r.until):
 		return false // in the latter case it had begun before the rest
 	case r.until.IsZero():
-		r.wait, began = first, true
+		r.wait, r.since, began = first, now, true
 	default:
 		r.wait = min(2*r.wait, longest)
 	}

@@ -27,9 +27,13 @@ func TestRest(t *testing.T) {
 	if r.Failed(3, now) {
 		t.Error("begins twice")
 	}
+	began := now
 	want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60}
 	for i, w := range want {
 		until, resting := r.Resting()
+		if since, next := r.Span(); !since.Equal(began) || !next.Equal(until) {
+			t.Errorf("rests from %v to %v, want %v to %v", since, next, began, until)
+		}
 		if d := until.Sub(now); !resting || d != w*time.Second {
 			t.Fatalf("probe %d after %v, want %v s", i, d, int(w))
 		}
@@ -50,6 +54,9 @@ func TestRest(t *testing.T) {
 		t.Error("it goes on resting")
 	}
 	if _, resting := r.Resting(); resting {
+		t.Error("it goes on resting")
+	}
+	if since, until := r.Span(); !since.IsZero() || !until.IsZero() {
 		t.Error("it goes on resting")
 	}
 	r.Probe(now)

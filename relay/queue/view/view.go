@@ -3,6 +3,7 @@
 package view
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -62,6 +63,17 @@ type LaneSummary struct {
 	LastReply string    // of the latest attempt, with the host's name
 	LastAt    time.Time
 	Resting   time.Time // it cannot be reached, and is tried again then; zero: it does not rest
+	Since     time.Time // it rests since then
+
+	first spool.ID // the oldest that waits as an item
+}
+
+// Has takes an item into account.
+func (l *LaneSummary) Has(id spool.ID) {
+	if l.first.IsZero() || bytes.Compare(id[:], l.first[:]) < 0 {
+		l.first = id
+	}
+	l.Seen(id.Time())
 }
 
 // Seen takes the time of an item into account.
