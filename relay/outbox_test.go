@@ -47,7 +47,7 @@ func TestOutbox(t *testing.T) {
 		fs := vfs.NewMem()
 		large := "Subject: x\r\n\r\n" + strings.Repeat("ü\r\n", spool.MaxInline)
 		for round := range 2 {
-			engine, err := pebblespool.Open(pebblespool.Options{Dir: "/spool", FS: fs, FreeSpace: func() (uint64, uint64, error) { return 1 << 40, 1 << 40, nil }, MemTable: 16 << 20, Bubble: true})
+			engine, err := pebblespool.Open(pebblespool.Options{Dir: "/spool", FS: fs, FreeSpace: func() (uint64, uint64, error) { return 1 << 40, 1 << 40, nil }, MemTable: 16 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -201,7 +201,7 @@ func (w *World) Start(path string) {
 		Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OpenSpool: func(c config.Spool, flush func() error, m *metrics.Spool, log *slog.Logger) (relay.Engine, error) {
 			return pebblespool.Open(pebblespool.Options{
-				Dir: c.Dir, FS: w.spoolFS(), Bubble: true, BeforeSettle: flush, Metrics: m, Logger: log, FreeSpace: w.space,
+				Dir: c.Dir, FS: w.spoolFS(), BeforeSettle: flush, Metrics: m, Logger: log, FreeSpace: w.space,
 				MemTable: 16 << 20,
 			})
 		},

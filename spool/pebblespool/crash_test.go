@@ -85,7 +85,7 @@ func crashStory(t *testing.T, steps []step, percent int) (crashes []crash) {
 		crashes = append(crashes, c)
 		return nil
 	}))
-	s, err := pebblespool.Open(pebblespool.Options{Dir: "spool", FS: fs, Bubble: true, LogAhead: memTable, MemTable: memTable, Memory: -1})
+	s, err := pebblespool.Open(pebblespool.Options{Dir: "spool", FS: fs, LogAhead: memTable, MemTable: memTable, Memory: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,9 +64,6 @@ type Options struct {
 	// sick; 0: 30 s.
 	CommitTimeout time.Duration
 
-	// Bubble runs Pebble without its ticker, as a testing/synctest bubble needs.
-	Bubble bool
-
 	Logger  *slog.Logger   // nil: none
 	Metrics *metrics.Spool // nil: none
 }

@@ -21,7 +21,7 @@ func rng(seed int) *rand.Rand { return rand.New(rand.NewPCG(uint64(seed), 3)) }
 // started opens and runs a spool inside a bubble.
 func started(t *testing.T, o pebblespool.Options) (s *pebblespool.Spool, stop func()) {
 	t.Helper()
-	o.Dir, o.Bubble = "spool", true
+	o.Dir = "spool"
 	if o.FS == nil {
 		o.FS = vfs.NewMem()
 	}

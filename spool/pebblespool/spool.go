@@ -130,12 +130,14 @@ func (s *Spool) open() error {
 			return err
 		}
 	}
-	p := disk.Pebble(s.fence, s.o.MemTable, s.o.Bubble, s.o.Logger)
+	var merging disk.Merging
+	p := disk.Pebble(s.fence, s.o.MemTable, &merging, s.o.Logger)
 	db, err := pebble.Open(s.o.Dir, p)
 	if err != nil {
 		return err
 	}
 	s.db = db
+	defer merging.Begin()
 	old, err := s.get(runKey)
 	if err != nil {
 		return err

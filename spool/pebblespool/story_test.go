@@ -156,7 +156,7 @@ func tell(s *pebblespool.Spool, steps []step, acked *atomic.Int64) error {
 // its draft, an index that leads nowhere, an entry that Feed does not bring or
 // brings twice.
 func check(fs vfs.FS, all []world, from, to int) error {
-	s, err := pebblespool.Open(pebblespool.Options{Dir: "spool", FS: fs, Bubble: true, LogAhead: memTable, SettleDelay: time.Millisecond})
+	s, err := pebblespool.Open(pebblespool.Options{Dir: "spool", FS: fs, LogAhead: memTable, SettleDelay: time.Millisecond})
 	if err != nil {
 		return fmt.Errorf("opening after the crash: %w", err)
 	}

@@ -20,7 +20,7 @@ func TestSuite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spooltest.Run(t, func(*testing.T) spooltest.Store {
 				o := o
-				o.Dir, o.FS, o.Bubble = "spool", vfs.NewMem(), true
+				o.Dir, o.FS = "spool", vfs.NewMem()
 				return func() (spooltest.Engine, error) { return pebblespool.Open(o) }
 			})
 		})

@@ -8,8 +8,8 @@ import (
 )
 
 // Pebble gives the options of a database behind f whose records mostly live for
-// seconds. bubble leaves out Pebble's ticker, as a testing/synctest bubble needs.
-func Pebble(f *Fence, memTable int64, bubble bool, log *slog.Logger) *pebble.Options {
+// seconds. Its tables are merged as m has it.
+func Pebble(f *Fence, memTable int64, m *Merging, log *slog.Logger) *pebble.Options {
 	p := &pebble.Options{
 		FS:           f,
 		Logger:       Log{To: log, Fence: f},
@@ -50,8 +50,6 @@ func Pebble(f *Fence, memTable int64, bubble bool, log *slog.Logger) *pebble.Opt
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { log.Warn("pebble: writes stall", "reason", i.Reason) },
 		WriteStallEnd:   func() { log.Info("pebble: writes go on") },
 	}
-	if bubble {
-		p.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
-	}
+	p.Experimental.CompactionScheduler = m
 	return p
 }
