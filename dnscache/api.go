@@ -53,7 +53,7 @@ type Config struct {
 	Negative  time.Duration // longest time that a denial is kept; 0: 5 min
 	StaleFor  time.Duration // 0: 24 h
 	MaxMemory int64         // octets of answers, estimated; 0: 64 MiB
-	Sockets   int           // idle UDP sockets that are kept for each server; 0: 8
+	Sockets   int           // idle UDP sockets that are kept for each server; 0: 64
 
 	// Dial opens sockets to servers, nil for the system's; tests give their own.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
