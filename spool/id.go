@@ -55,6 +55,9 @@ func (id ID) IsZero() bool { return id == ID{} }
 // String gives 26 characters of 0-9 and A-V.
 func (id ID) String() string { return encoding.EncodeToString(id[:]) }
 
+// Append appends what String gives.
+func (id ID) Append(b []byte) []byte { return encoding.AppendEncode(b, id[:]) }
+
 // MarshalText is String, for JSON.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 

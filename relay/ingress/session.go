@@ -129,11 +129,11 @@ func (s *session) newEnvelope(opts *gosmtp.MailOptions) *mail.Envelope {
 // cannot tell "a@b"@c from a@b@c.
 func (s *session) path(keyword string, utf8 bool) (smtp.Address, *smtp.Error) {
 	line := s.conn.Command()
-	i := strings.Index(strings.ToUpper(line), keyword)
-	if i < 0 {
+	line, ok := behind(line, keyword)
+	if !ok {
 		return smtp.Address{}, smtp.Errorf(501, smtp.Status{5, 5, 2}, "syntax is %s<address>", keyword)
 	}
-	line = strings.TrimLeft(line[i+len(keyword):], " ")
+	line = strings.TrimLeft(line, " ")
 	a, rest, err := smtp.ParsePath(line)
 	switch {
 	case errors.Is(err, smtp.ErrLength):
@@ -144,6 +144,21 @@ func (s *session) path(keyword string, utf8 bool) (smtp.Address, *smtp.Error) {
 		return a, smtp.Errorf(553, smtp.Status{5, 6, 7}, "address needs SMTPUTF8") // RFC 6531 section 3.5
 	}
 	return a, nil
+}
+
+// behind gives what follows the first keyword, which ends with its only colon, in
+// either case.
+func behind(line, keyword string) (string, bool) {
+	for i := 0; ; {
+		colon := strings.IndexByte(line[i:], ':')
+		if colon < 0 {
+			return "", false
+		}
+		i += colon + 1
+		if i >= len(keyword) && strings.EqualFold(line[i-len(keyword):i], keyword) {
+			return line[i:], true
+		}
+	}
 }
 
 // Rcpt adds a recipient to the transaction.

@@ -60,13 +60,13 @@ func (r *reception) appendReceived(b []byte, id spool.ID) []byte {
 	b = append(b, " with "...)
 	b = append(b, e.Protocol()...)
 	b = append(b, " id "...)
-	b = append(b, id.String()...)
+	b = id.Append(b)
 	// With one recipient there is nobody else from whom a blind copy could be
 	// hidden (RFC 5321 section 7.2).
 	if len(e.Recipients) == 1 {
 		if to := e.Recipients[0].Address; !to.NeedsUTF8() || e.SMTPUTF8 {
 			b = append(b, "\r\n\tfor <"...)
-			b = append(b, to.String()...)
+			b = to.Append(b)
 			b = append(b, '>')
 		}
 	}

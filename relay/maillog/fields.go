@@ -1,18 +1,11 @@
 package maillog
 
 import (
-	"encoding/base32"
 	"net/netip"
 
 	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
-	"tenma/spool"
 )
-
-// idText is the encoding of spool.ID.String, which has no form that appends.
-var idText = base32.HexEncoding.WithPadding(base32.NoPadding)
-
-func appendID(b []byte, id spool.ID) []byte { return idText.AppendEncode(b, id[:]) }
 
 // appendField appends a text field, or nothing for "".
 func appendField(b []byte, name, v string) []byte {

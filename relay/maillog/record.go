@@ -18,7 +18,7 @@ func appendRecord(b []byte, e *mail.Event, node []byte) []byte {
 	b = append(b, '"')
 	if !e.ID.IsZero() {
 		b = append(b, `,"id":"`...)
-		b = append(appendID(b, e.ID), '"')
+		b = append(e.ID.Append(b), '"')
 	}
 	b = appendEventID(b, e)
 	b = append(b, `,"time":`...)
@@ -69,7 +69,7 @@ func appendEventID(b []byte, e *mail.Event) []byte {
 		b = append(appendEscaped(b, e.Envelope.Session), '-')
 		b = strconv.AppendInt(b, e.Time.UnixNano(), 36)
 	} else {
-		b = appendID(b, e.ID)
+		b = e.ID.Append(b)
 	}
 	b = append(b, '-')
 	if e.Recipient >= 0 {

@@ -153,7 +153,7 @@ func FuzzRecord(f *testing.F) {
 
 func TestIDText(t *testing.T) {
 	id := spool.NewID(time.Unix(1_700_000_000, 0), [10]byte{1, 255, 9: 7})
-	if got := string(appendID(nil, id)); got != id.String() {
+	if got := string(id.Append(nil)); got != id.String() {
 		t.Errorf("%s, but spool writes %s", got, id)
 	}
 }

@@ -28,7 +28,7 @@ func (c *Conn) line(verb, arg string) {
 // Mail appends MAIL. The address must be Sendable.
 func (c *Conn) Mail(from smtp.Address, p MailParams) {
 	b := append(c.out, "MAIL FROM:<"...)
-	b = append(b, from.String()...)
+	b = from.Append(b)
 	b = append(b, '>')
 	if c.Ext.SizeKnown && p.Size > 0 {
 		b = strconv.AppendInt(append(b, " SIZE="...), p.Size, 10) // RFC 1870 section 5
@@ -60,7 +60,7 @@ func (c *Conn) Mail(from smtp.Address, p MailParams) {
 // address must be Sendable.
 func (c *Conn) Rcpt(r *mail.Recipient) {
 	b := append(c.out, "RCPT TO:<"...)
-	b = append(b, r.Address.String()...)
+	b = r.Address.Append(b)
 	b = append(b, '>')
 	if c.Ext.DSN {
 		b = appendNotify(b, r.Notify)

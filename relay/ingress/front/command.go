@@ -9,10 +9,7 @@ import (
 func (c *Conn) command(line []byte) {
 	c.text = bytes.TrimRight(line, " \t")
 	word, arg, _ := bytes.Cut(c.text, []byte{' '})
-	c.verb = ""
-	if len(word) <= len("STARTTLS") {
-		c.verb = strings.ToUpper(string(word))
-	}
+	c.verb = verbOf(word)
 	if c.count++; c.count > c.set.Commands {
 		_ = c.end("421 4.7.0 "+c.l.cfg.Hostname+" too many commands\r\n", errLimit)
 		return
@@ -47,6 +44,33 @@ func (c *Conn) command(line []byte) {
 	default:
 		c.show(c.text)
 	}
+}
+
+// verbOf gives the word of a command in capitals, "" for one that is too long to
+// be any. The usual ones cost no memory.
+func verbOf(word []byte) string {
+	const longest = "STARTTLS"
+	if len(word) > len(longest) {
+		return ""
+	}
+	var room [len(longest)]byte
+	up := room[:copy(room[:], word)]
+	for i, c := range up {
+		if 'a' <= c && c <= 'z' {
+			up[i] = c - ('a' - 'A')
+		}
+	}
+	switch string(up) {
+	case "MAIL":
+		return "MAIL"
+	case "RCPT":
+		return "RCPT"
+	case "DATA":
+		return "DATA"
+	case "BDAT":
+		return "BDAT"
+	}
+	return string(up)
 }
 
 // showRcpt shows a RCPT. go-smtp has no word for the postmaster without a

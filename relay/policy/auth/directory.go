@@ -292,9 +292,24 @@ func (d *Directory) Resolve(a smtp.Address) []smtp.Address {
 	if acc := p.account(s, a); acc != nil {
 		return acc.self
 	}
+	if p.elsewhere(a) {
+		return []smtp.Address{a}
+	}
 	r := resolver{places: p, accounts: s}
 	r.add(a, 0)
 	return r.found
+}
+
+// elsewhere reports an address that is no concern of ours, as most are that a relay
+// sees: it leads to itself.
+func (p *places) elsewhere(a smtp.Address) bool {
+	if a.Domain == "" || p.domains[a.Domain] || p.role(a) != "" {
+		return false
+	}
+	key := canon(a)
+	_, aliased := p.aliases[key]
+	_, tagged := p.aliases[base(key)]
+	return !aliased && !tagged
 }
 
 type resolver struct {

@@ -42,26 +42,33 @@ func (a Address) IsNull() bool { return a == Address{} }
 // String gives the address as it stands between angle brackets, its local part
 // quoted where RFC 5321 wants that. The null sender gives "".
 func (a Address) String() string {
-	if a.IsNull() {
-		return ""
+	if a.Domain != "" && isDotString(a.Local) { // nearly all
+		return a.Local + "@" + string(a.Domain)
 	}
-	local := a.Local
-	if !isDotString(local) {
-		var b strings.Builder
-		b.WriteByte('"')
-		for i := 0; i < len(local); i++ {
-			if local[i] == '"' || local[i] == '\\' {
-				b.WriteByte('\\')
+	return string(a.Append(nil))
+}
+
+// Append appends what String gives.
+func (a Address) Append(b []byte) []byte {
+	switch {
+	case a.IsNull():
+		return b
+	case isDotString(a.Local):
+		b = append(b, a.Local...)
+	default:
+		b = append(b, '"')
+		for i := range len(a.Local) {
+			if a.Local[i] == '"' || a.Local[i] == '\\' {
+				b = append(b, '\\')
 			}
-			b.WriteByte(local[i])
+			b = append(b, a.Local[i])
 		}
-		b.WriteByte('"')
-		local = b.String()
+		b = append(b, '"')
 	}
 	if a.Domain == "" {
-		return local
+		return b
 	}
-	return local + "@" + string(a.Domain)
+	return append(append(b, '@'), a.Domain...)
 }
 
 // NeedsUTF8 reports a local part that only an SMTPUTF8 transaction can carry
