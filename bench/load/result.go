@@ -80,10 +80,12 @@ type Result struct {
 	PeakPSS    int64   `json:"peak_pss_bytes"`
 	DiskBytes  float64 `json:"disk_bytes_per_message"` // the whole device's
 	Flushes    float64 `json:"flushes_per_message"`
-	SpoolBytes float64 `json:"spool_bytes_per_message"` // on disk, with a backlog
-	Restart    float64 `json:"restart_seconds"`         // start to the greeting, with a backlog
+	SpoolBytes float64 `json:"spool_bytes_per_message"`                   // on disk, with a backlog
+	Written    float64 `json:"spool_written_bytes_per_message,omitempty"` // to the spool's files, as the server itself counts it
+	Restart    float64 `json:"restart_seconds"`                           // start to the greeting, with a backlog
 
 	FirstError string             `json:"first_error,omitempty"`
+	Problem    string             `json:"problem,omitempty"` // why there are no figures: the server cannot do this, or failed
 	Extra      map[string]float64 `json:"extra,omitempty"`
 	Series     []Point            `json:"series,omitempty"`
 }

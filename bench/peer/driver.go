@@ -21,11 +21,14 @@
 //
 //	INPUT=127.0.0.1:$PORT   where it listens; it relays for 127.0.0.0/8 to anywhere
 //	SPOOL=$RUN/spool        where it keeps mail
+//	METRICS=http://...      what it counts itself, in Prometheus' text format, if it does
 //
 // and defines mta_version (prints it), mta_config (writes the configuration
 // below $RUN), mta_start (returns when it is under way), mta_stop (asks it to
 // stop; the box is killed after it) and mta_kick (all deferred mail is tried
-// now). "NEEDS root" in a comment keeps others from trying.
+// now) and, if it likes, mta_settings (prints how it is set up, for the results).
+// A mta_config that fails says on standard error why it cannot do what is asked
+// for; reports show that. "NEEDS root" in a comment keeps others from trying.
 package peer
 
 import (

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type Setup struct {
 	TLSIn       bool          // STARTTLS is offered
 	TLSOut      bool          // STARTTLS is used where it is offered
 	Cert, Key   string        // PEM files for TLSIn
+	CPUs        string        // processors that it may run on, as taskset has them: "0", "0-1"; "" for all
 	Extra       []string      // lines of the server's own configuration
 }
 
@@ -45,6 +47,9 @@ type Server struct {
 	input  string
 	spool  string
 	port   [2]int
+
+	metrics  string // URL, "" for none
+	settings string
 }
 
 // New gives a server; nothing is started or written.
@@ -60,8 +65,18 @@ func (s *Server) Input() string { return s.input }
 // Prepare.
 func (s *Server) Spool() string { return s.spool }
 
-// Settings are the lines that a scenario put into the configuration.
-func (s *Server) Settings() string { return strings.Join(s.setup.Extra, "; ") }
+// Settings are what the driver says of its configuration, and the lines that a
+// scenario put there. They are known after Prepare.
+func (s *Server) Settings() string {
+	all := slices.Clone(s.setup.Extra)
+	if s.settings != "" {
+		all = slices.Insert(all, 0, s.settings)
+	}
+	if s.setup.CPUs != "" {
+		all = append(all, "processors "+s.setup.CPUs)
+	}
+	return strings.Join(all, "; ")
+}
 
 // Prepare empties the server's folder, writes its configuration there, and
 // gives its version.
@@ -85,16 +100,20 @@ func (s *Server) Prepare(ctx context.Context) (version string, err error) {
 	if err := os.WriteFile(s.script, []byte(s.driver.Script), 0o644); err != nil {
 		return "", fmt.Errorf("writing the driver of %s: %w", s.driver.Name, err)
 	}
-	out, err := s.output(ctx, `echo "$INPUT"; echo "$SPOOL"; mta_version; set -e; mta_config`)
+	const tell = `echo "$INPUT"; echo "$SPOOL"; echo "$METRICS"; mta_version | head -1; if type mta_settings > /dev/null 2>&1; then mta_settings; fi; `
+	out, err := s.output(ctx, tell+`set -e; mta_config`)
 	if err != nil {
 		return "", fmt.Errorf("configuring %s: %w (is it installed? tenma bench run --install)", s.driver.Name, err)
 	}
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if len(lines) < 3 || strings.TrimSpace(lines[2]) == "" {
+	lines := strings.SplitN(strings.TrimSpace(out), "\n", 5)
+	if len(lines) < 4 || strings.TrimSpace(lines[3]) == "" {
 		return "", fmt.Errorf("%s does not tell its version: it is not installed (tenma bench run --install)", s.driver.Name)
 	}
-	s.input, s.spool = lines[0], lines[1]
-	return strings.TrimSpace(lines[2]), nil
+	s.input, s.spool, s.metrics = lines[0], lines[1], lines[2]
+	if s.settings = ""; len(lines) == 5 {
+		s.settings = strings.Join(strings.Fields(lines[4]), " ")
+	}
+	return strings.TrimSpace(lines[3]), nil
 }
 
 // Start starts the server in its box and returns when it greets; took is how
@@ -196,7 +215,11 @@ func (s *Server) inBox(ctx context.Context, function string) error {
 	defer log.Close()
 	// Sessions and deliveries are descriptors; 1,024 are no administrator's choice.
 	const files = `ulimit -n 20000 2> /dev/null || ulimit -n "$(ulimit -H -n)"; `
-	cmd, err := s.box.Command(ctx, files+`. "$0"; `+function, s.script)
+	pin := ""
+	if s.setup.CPUs != "" {
+		pin = `taskset -pc "` + s.setup.CPUs + `" $$ > /dev/null || exit; `
+	}
+	cmd, err := s.box.Command(ctx, files+pin+`. "$0"; `+function, s.script)
 	if err != nil {
 		return err
 	}

@@ -50,11 +50,20 @@ func (s *scenario) markdown(b *strings.Builder) {
 	for _, c := range s.columns {
 		fmt.Fprintf(b, "| %s%s |", plain(c.name()), c.better.arrow())
 		for i := range s.servers {
-			fmt.Fprintf(b, " %s |", s.cell(c, &s.servers[i]))
+			v := &s.servers[i]
+			fmt.Fprintf(b, " %s%s |", s.cell(c, v), v.spread(c))
 		}
 		b.WriteByte('\n')
 	}
 	b.WriteByte('\n')
+	s.missing(b)
+}
+
+// missing names the servers that gave no figures, and why.
+func (s *scenario) missing(b *strings.Builder) {
+	for _, x := range s.failed {
+		fmt.Fprintf(b, "%s has no figures: %s.\n\n", plain(upper(x.MTA)), plain(strings.TrimRight(short(x.Problem), ".")))
+	}
 }
 
 // cell is a median with its ratio; what must not be is bold.
@@ -67,6 +76,16 @@ func (s *scenario) cell(c column, v *server) string {
 		text += " (" + ratio(x) + ")"
 	}
 	return text
+}
+
+// spread is the lowest and the highest round, where they differ.
+func (v *server) spread(c column) string {
+	f := c.over(v.rounds)
+	low, high := c.format(f.min), c.format(f.max)
+	if !f.ok || low == high {
+		return ""
+	}
+	return " " + low + "…" + high
 }
 
 // markdownGlance is one row per scenario: the rate that it is about, by server.
@@ -100,7 +119,7 @@ func (r *Report) markdownGlance(b *strings.Builder) {
 
 // howToRead is the paragraph that every page has.
 func (r *Report) howToRead() string {
-	return "Every figure is the median of its rounds; lost and duplicates are those of the worst round. " +
+	return "Every figure is the median of its rounds, with the lowest and the highest of them behind it (low…high); lost and duplicates are those of the worst round. " +
 		"↑ marks columns where more is better, ↓ those where less is. " +
 		"A ratio is the median over that of " + plain(orNone(r.options.Against)) + " in the same scenario: 9.6x is 9.6 times as much, 1/12 a twelfth. " +
 		"Ratios are all that another machine, or the same on another day, can be compared by. " +
@@ -109,7 +128,7 @@ func (r *Report) howToRead() string {
 		"*250 to sink* is the time in the server's queue, which a sender cannot see. " +
 		"CPU is user and system time of all the server's processes, per 1,000 messages. " +
 		"RSS counts pages shared by processes once per process, PSS once. " +
-		"Disk and flushes are the whole device's. A dash means: does not apply, or was not measured."
+		"Written by the *whole device* and flushes are counted by the kernel: mail log, file system and everybody else's writes included. Written by the *spool alone* is what the server itself counts of its spool's files, log and tables; only tenma tells it. A dash means: does not apply, or was not measured."
 }
 
 func orNone(s string) string {
@@ -133,6 +152,9 @@ func (r *Report) setting() setting {
 	known := map[string]bool{}
 	var first, last string
 	for _, x := range r.results {
+		if x.Problem != "" {
+			continue
+		}
 		machines[describeMachine(x)] = true
 		if id := strings.Join([]string{x.MTA, x.Version, x.Settings}, "\x00"); !known[id] {
 			known[id] = true

@@ -22,6 +22,7 @@ type Report struct {
 	options   Options
 	results   []load.Result
 	scenarios []scenario
+	failed    []load.Result // of scenarios in which no server gave figures
 	warnings  []warning
 }
 
@@ -31,8 +32,9 @@ const none = "none"
 // scenario is all servers' runs of one scenario.
 type scenario struct {
 	name    string
-	servers []server // in the order of the results, the one compared against first
-	columns []column // that apply to any of them
+	servers []server      // in the order of the results, the one compared against first
+	failed  []load.Result // of servers that gave no figures, the first of each
+	columns []column      // that apply to any of them
 }
 
 // server is all rounds of one server in one scenario.
@@ -67,7 +69,7 @@ func New(results []load.Result, o Options) *Report {
 	}
 	colors := map[string]int{}
 	for _, one := range r.results {
-		if r.options.Against == "" && one.MTA != none {
+		if r.options.Against == "" && one.MTA != none && one.Problem == "" {
 			r.options.Against = one.MTA
 		}
 		if _, known := colors[one.MTA]; !known {
@@ -76,8 +78,17 @@ func New(results []load.Result, o Options) *Report {
 		r.add(one, colors[one.MTA])
 	}
 	slices.SortStableFunc(r.scenarios, func(a, b scenario) int { return naturally(a.name, b.name) })
+	r.scenarios = slices.DeleteFunc(r.scenarios, func(s scenario) bool {
+		if len(s.servers) > 0 {
+			return false
+		}
+		r.failed = append(r.failed, s.failed...) // nobody could
+		return true
+	})
 	for i := range r.scenarios {
-		r.scenarios[i].finish(r.options.Against)
+		s := &r.scenarios[i]
+		s.finish(r.options.Against)
+		s.failed = slices.DeleteFunc(s.failed, func(x load.Result) bool { return r.find(s.name, x.MTA) != nil })
 	}
 	r.warn(twice)
 	return r
@@ -90,6 +101,12 @@ func (r *Report) add(one load.Result, color int) {
 		r.scenarios = append(r.scenarios, scenario{name: one.Scenario})
 	}
 	s := &r.scenarios[i]
+	if one.Problem != "" {
+		if !slices.ContainsFunc(s.failed, func(x load.Result) bool { return x.MTA == one.MTA }) {
+			s.failed = append(s.failed, one)
+		}
+		return
+	}
 	j := slices.IndexFunc(s.servers, func(v server) bool { return v.mta == one.MTA })
 	if j < 0 {
 		j = len(s.servers)

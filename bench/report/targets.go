@@ -252,7 +252,7 @@ func (r *Report) judge(t Target) verdict {
 			return verdict{word: void, why: "messages of several sizes"}
 		}
 		octets := f.value
-		if c.key == "disk" || c.key == "spool" {
+		if c.key == "disk" || c.key == "spool" || c.key == "written" {
 			octets *= 1024
 		}
 		got = octets / size

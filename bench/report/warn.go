@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"tenma/bench/load"
@@ -46,8 +47,14 @@ func (r *Report) warn(twice int) {
 	if twice > 0 {
 		add(false, "%s given twice, counted once.", plural(twice, "run"))
 	}
+	for _, x := range r.failed {
+		add(true, "%s: %s gave no figures: %s.", x.Scenario, x.MTA, strings.TrimRight(short(x.Problem), "."))
+	}
 	for i := range r.scenarios {
 		s := &r.scenarios[i]
+		for _, x := range s.failed {
+			add(false, "%s: %s gave no figures: %s.", s.name, x.MTA, strings.TrimRight(short(x.Problem), "."))
+		}
 		for j := range s.servers {
 			s.servers[j].warn(s.name, add)
 			if v := &s.servers[j]; v.refused != "" {

@@ -39,6 +39,9 @@ func (t *turn) fill(ctx context.Context) (load.Result, error) {
 	if x.Accepted > 0 {
 		x.SpoolBytes = float64(spoolSize(t.server.Spool())) / float64(x.Accepted)
 	}
+	if n, ok := m.written(ctx); ok && x.Accepted > 0 {
+		x.Written = n / float64(x.Accepted)
+	}
 	// Nothing was to arrive yet: what has not is not lost.
 	x.Lost = 0
 	return x, t.server.Kill()
@@ -59,6 +62,11 @@ func (t *turn) backlog(ctx context.Context) ([]load.Result, error) {
 		return []load.Result{in}, ctx.Err()
 	}
 	m := watch(ctx, t.server, t.disk)
+	if n, ok := m.before[writtenFigure]; ok && in.Written > 0 {
+		// What the kill left in the log alone is written to tables at the start:
+		// it belongs to the storing.
+		in.Written += n / float64(in.Accepted)
+	}
 	began := time.Now()
 	if err := t.refuse(ctx, false); err != nil {
 		return []load.Result{in}, fmt.Errorf("the sink: %w", err)
@@ -89,12 +97,19 @@ func (t *turn) restart(ctx context.Context) ([]load.Result, error) {
 		return []load.Result{in}, err
 	}
 	full, _ := t.server.Usage()
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan rebuild, 1)
+	go func() { done <- t.rebuild(waiting, began) }()
 	out, err := t.drain(ctx, m, began)
+	stop()
+	back := <-done
 	if err != nil {
 		return []load.Result{in}, err
 	}
 	out.Restart = took.Seconds()
 	extra(&out, "rss_at_greeting_bytes", float64(full.RSS))
+	back.note(&out)
 	return []load.Result{in, out}, nil
 }
 

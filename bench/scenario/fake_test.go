@@ -51,6 +51,8 @@ type fake struct {
 	broken bool // does not start
 	sign   func([]byte) []byte
 
+	figures map[string]float64
+
 	addr    string
 	starts  int
 	closed  bool
@@ -67,6 +69,8 @@ func (f *fake) Name() string     { return f.name }
 func (f *fake) Settings() string { return "" }
 func (f *fake) Input() string    { return f.addr }
 func (f *fake) Spool() string    { return "" }
+
+func (f *fake) Figures(context.Context) (map[string]float64, error) { return f.figures, nil }
 
 func (f *fake) Prepare(context.Context) (string, error) {
 	a, err := freeAddress()

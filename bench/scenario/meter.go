@@ -28,14 +28,37 @@ type meter struct {
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 
+	before map[string]float64 // the server's own figures at the start
+
 	mu      sync.Mutex
 	samples []sample
 }
 
+// writtenFigure is a server's own count of the octets it wrote to its spool's
+// files, as tenma has it.
+const writtenFigure = "tenma_spool_written_bytes_total"
+
+// figures are the server's own, nil where it has none or they cannot be had.
+func figures(ctx context.Context, s Server) map[string]float64 {
+	all, err := s.Figures(ctx)
+	if err != nil {
+		return nil
+	}
+	return all
+}
+
+// written is what the server wrote to its spool since the meter was started, by
+// its own count. It must not have been started anew meanwhile.
+func (m *meter) written(ctx context.Context) (octets float64, ok bool) {
+	first, known := m.before[writtenFigure]
+	last, still := figures(ctx, m.server)[writtenFigure]
+	return last - first, known && still && last >= first
+}
+
 // watch begins to sample, until end.
 func watch(ctx context.Context, s Server, d disk) *meter {
-	ctx, cancel := context.WithCancel(ctx)
-	m := &meter{server: s, disk: d, stop: cancel}
+	m := &meter{server: s, disk: d, before: figures(ctx, s)}
+	ctx, m.stop = context.WithCancel(ctx)
 	m.take()
 	m.done.Go(func() {
 		t := time.NewTicker(sampleEvery)

@@ -11,7 +11,7 @@ import (
 // Server is a mail server under comparison, as peer.Server is one.
 type Server interface {
 	Name() string
-	// Settings are lines of the configuration that the scenario asked for.
+	// Settings say how it is set up; known after Prepare.
 	Settings() string
 	// Prepare empties the server's folder, configures it there and gives its
 	// version. Input and Spool are known afterwards.
@@ -26,6 +26,8 @@ type Server interface {
 	// Kick makes it try deferred mail now.
 	Kick(ctx context.Context) error
 	Usage() (peer.Usage, error)
+	// Figures are the server's own metrics by name; none if it has none.
+	Figures(ctx context.Context) (map[string]float64, error)
 	Processes() ([]int, error)
 	// Close kills what is left.
 	Close() error

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ const (
 	Backlog Kind = "backlog" // the sink refuses; fill, kill, start, the sink takes mail again, drain
 	Kill    Kind = "kill"    // SIGKILL to all of the server's processes under load, and start
 	Restart Kind = "restart" // fill, kill, start: how soon the server greets and delivers with a full spool
+	Queued  Kind = "queued"  // fill a queue that nothing leaves: what does it cost to be large?
 	Syncs   Kind = "syncs"   // system calls are traced: is each 250 behind a sync?
 )
 
@@ -52,6 +54,9 @@ type Scenario struct {
 	Sink   []string // words of a manner, as in sink.Parse
 	Refuse []string // the sink's manner while the spool is filled: Down, or words
 
+	ServerCPUs string // processors of the server, as taskset has them; "" for all
+	LoadCPUs   string // those of source and sink
+
 	KillAfter time.Duration // from the start of the load
 	Idle      time.Duration // nothing has arrived for so long: what is missing is lost
 	Most      time.Duration // a run is given up after so long
@@ -81,7 +86,7 @@ func (e *LineError) Unwrap() error { return e.Err }
 // Parse reads a scenario. Comments begin with "#"; those before the first
 // line are its About. The lines, in any order, one word and its values:
 //
-//	kind plain                 plain, backlog, kill, restart or syncs
+//	kind plain                 plain, backlog, kill, restart, queued or syncs
 //	route smarthost            smarthost, or mx [hosts=50] [own]: names of MX hosts of one's own for each domain
 //	dkim none                  none, rsa or ed25519
 //	verify 10000               so many messages are kept in memory and their signatures verified after the run
@@ -92,6 +97,7 @@ func (e *LineError) Unwrap() error { return e.Err }
 //	sink tempfail=0.2          words of a manner of "tenma bench sink"
 //	refuse down                how the sink turns mail away while the spool is filled: down, or a manner
 //	kill after=4s
+//	cpus server=0 load=1       processors that the server may use, and those of source and sink
 //	wait idle=20s most=90s     how long arrivals are waited for
 //	config tenma LINE          LINE goes into that server's configuration
 //
@@ -186,6 +192,8 @@ func (s *Scenario) line(line string) error {
 		return s.times(word, values)
 	case "route":
 		return s.route(values)
+	case "cpus":
+		return s.cpus(values)
 	}
 	if len(values) != 1 {
 		return fmt.Errorf("%s takes one value", word)
@@ -205,7 +213,7 @@ func (s *Scenario) value(word, v string) error {
 	switch word {
 	case "kind":
 		s.Kind = Kind(v)
-		return one(string(Plain), string(Backlog), string(Kill), string(Restart), string(Syncs))
+		return one(string(Plain), string(Backlog), string(Kill), string(Restart), string(Queued), string(Syncs))
 	case "dkim":
 		if s.DKIM = v; v == "none" {
 			s.DKIM = ""
@@ -223,7 +231,7 @@ func (s *Scenario) value(word, v string) error {
 			err = errors.New("less than a second")
 		}
 	default:
-		return fmt.Errorf("unknown word %q; there are config, connections, dkim, kill, kind, refuse, retry, route, sink, source, tls, verify, wait", word)
+		return fmt.Errorf("unknown word %q; there are config, connections, cpus, dkim, kill, kind, refuse, retry, route, sink, source, tls, verify, wait", word)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", word, v, err)
@@ -271,6 +279,25 @@ func (s *Scenario) times(word string, values []string) error {
 		if err != nil {
 			return fmt.Errorf("%s %q: %w", word, v, err)
 		}
+	}
+	return nil
+}
+
+// processors are a list as taskset has it.
+var processors = regexp.MustCompile(`^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?){0,63}$`)
+
+// cpus reads "cpus server=0 load=1".
+func (s *Scenario) cpus(values []string) error {
+	for _, v := range values {
+		key, list, _ := strings.Cut(v, "=")
+		at := map[string]*string{"server": &s.ServerCPUs, "load": &s.LoadCPUs}[key]
+		if at == nil {
+			return fmt.Errorf("cpus: unknown word %q", v)
+		}
+		if !processors.MatchString(list) {
+			return fmt.Errorf("cpus %s: %q is no list of processors such as 0 or 0-1,3", key, list)
+		}
+		*at = list
 	}
 	return nil
 }

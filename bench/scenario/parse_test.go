@@ -92,9 +92,9 @@ config tenma [x]
 func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ text, extra, want string }{
 		{"kind", "", `f:1: "kind" needs a value`},
-		{"\n\nkind slow", "", `f:3: kind "slow" is none of plain, backlog, kill, restart, syncs`},
+		{"\n\nkind slow", "", `f:3: kind "slow" is none of plain, backlog, kill, restart, queued, syncs`},
 		{"kind plain fast", "", `f:1: kind takes one value`},
-		{"speed 3", "", `f:1: unknown word "speed"; there are config, connections, dkim, kill, kind, refuse, retry, route, sink, source, tls, verify, wait`},
+		{"speed 3", "", `f:1: unknown word "speed"; there are config, connections, cpus, dkim, kill, kind, refuse, retry, route, sink, source, tls, verify, wait`},
 		{"route north", "", `f:1: route "north" is neither smarthost nor mx`},
 		{"route smarthost hosts=3", "", `f:1: route smarthost: unknown word "hosts=3"`},
 		{"route mx hosts=251", "", `f:1: hosts "251": not a number from 1 to 250`},

@@ -26,6 +26,8 @@ const (
 type Processes struct {
 	// Command makes the command that ends in Work with this role.
 	Command func(role string) *exec.Cmd
+	// CPUs are the processors that they may run on, as taskset has them; "" for all.
+	CPUs string
 }
 
 // Source starts a source; see Tools.
@@ -53,6 +55,14 @@ type worker struct {
 
 func (p Processes) start(ctx context.Context, role string, first request) (*worker, error) {
 	w := &worker{cmd: p.Command(role)}
+	if p.CPUs != "" {
+		taskset, err := exec.LookPath("taskset")
+		if err != nil {
+			return nil, fmt.Errorf("choosing processors for the %s: %w", role, err)
+		}
+		w.cmd.Args = append([]string{taskset, "-c", p.CPUs, w.cmd.Path}, w.cmd.Args[1:]...)
+		w.cmd.Path = taskset
+	}
 	var err error
 	if w.in, err = w.cmd.StdinPipe(); err != nil {
 		return nil, err

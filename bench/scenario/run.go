@@ -53,6 +53,11 @@ func (r *Runner) Run(ctx context.Context) ([]load.Result, error) {
 			if err != nil {
 				r.say("  %s: %v", s.Name(), err)
 				problems = append(problems, fmt.Errorf("%s: %w", s.Name(), err))
+				if len(results) == 0 && ctx.Err() == nil {
+					if err := r.keep(r.failed(s, round, err)); err != nil {
+						return all, err
+					}
+				}
 			}
 			for _, x := range results {
 				r.say("  %s", Line(x))
@@ -67,6 +72,15 @@ func (r *Runner) Run(ctx context.Context) ([]load.Result, error) {
 		return nil, errors.Join(problems...)
 	}
 	return all, ctx.Err()
+}
+
+// failed is the result of a run that gave none: it says why, so that a table can.
+func (r *Runner) failed(s Server, round int, err error) load.Result {
+	why, _, _ := strings.Cut(err.Error(), "\n")
+	return load.Result{
+		Scenario: r.Scenario.Name, MTA: s.Name(), Round: round, Started: time.Now(), Machine: r.machine,
+		Problem: printable(why[:min(len(why), 500)]),
+	}
 }
 
 func (r *Runner) say(format string, args ...any) {
@@ -150,6 +164,8 @@ func (r *Runner) one(ctx context.Context, s Server, round int) (results []load.R
 		results, err = t.restart(ctx)
 	case Kill:
 		results, err = t.kill(ctx)
+	case Queued:
+		results, err = t.queued(ctx)
 	case Syncs:
 		results, err = t.syncs(ctx)
 	default:
@@ -199,6 +215,9 @@ func (t *turn) plain(ctx context.Context) ([]load.Result, error) {
 	}
 	t.label(&x, "")
 	account(&x, samples, x.Delivered)
+	if n, ok := m.written(ctx); ok && x.Delivered > 0 {
+		x.Written = n / float64(x.Delivered)
+	}
 	t.tools(ctx, &x, x.Delivered)
 	return []load.Result{x}, nil
 }

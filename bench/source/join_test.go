@@ -78,6 +78,39 @@ func TestJoin(t *testing.T) {
 	})
 }
 
+// A message that arrives although its 250 was lost does not stand for one that
+// has not arrived yet: that one is waited for.
+func TestAwaitsEachMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sv := serve(t, "user:u3=550_5.1.1_no")
+		s := sv.source(t, "sessions=1 count=10 users=10 wait=30s")
+		late := func() bool { return time.Since(s.start) >= 20*time.Second } // message 9, after all others
+		s.cfg.Sink = &fakeSink{
+			stats: func() (load.SinkStats, error) {
+				if late() {
+					return load.SinkStats{Unique: 10}, nil
+				}
+				return load.SinkStats{Unique: 9}, nil
+			},
+			arrivals: func() (all []load.Arrival) {
+				for n := range uint32(10) {
+					if n < 9 || late() {
+						all = append(all, load.Arrival{N: n, Count: 1, First: time.Now().UnixNano()})
+					}
+				}
+				return all
+			},
+		}
+		r, err := s.Run(t.Context())
+		if err != nil || r.Accepted != 9 || r.Lost != 0 || r.Unanswered != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if took := time.Since(s.start); took < 20*time.Second || took > 22*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
 // A sink that breaks is told of beside the result of what was sent.
 func TestSinkGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

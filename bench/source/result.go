@@ -162,38 +162,49 @@ func seconds(at int64, start time.Time) float64 {
 }
 
 // Await waits until the sink has every accepted message, or nothing new for
-// the Config's Wait, or ctx ends, and adds what arrived to r.
+// the Config's Wait, or ctx ends, and adds what arrived to r. That as many
+// arrived as were accepted is not enough: one whose 250 was lost with its
+// connection would stand for one that is missing.
 func (s *Source) Await(ctx context.Context, r *load.Result) error {
 	tick := time.NewTicker(pollEvery / 5)
 	defer tick.Stop()
-	best, since := int64(-1), time.Now()
-	var failed error
+	best, since, joined := int64(-1), time.Now(), int64(-1)
 	for {
 		st, err := s.cfg.Sink.Stats(ctx)
-		if failed = err; err == nil {
+		if err == nil {
 			s.arrived.Store(st.Unique)
 			r.SinkConns, r.SinkPeak, r.SinkRefused, r.Signatures = st.Conns, st.PeakConns, st.Refused, st.Signatures
 			if st.Unique > best {
 				best, since = st.Unique, time.Now()
 			}
-			if st.Unique >= r.Accepted {
-				break
+			if st.Unique >= r.Accepted && st.Unique != joined {
+				if err := s.joinArrivals(ctx, r); err != nil || r.Lost == 0 {
+					return err
+				}
+				joined = st.Unique // some are missing: asking again is for when more came
 			}
 		}
-		if time.Since(since) >= s.cfg.Wait {
-			break
+		if time.Since(since) < s.cfg.Wait {
+			select {
+			case <-tick.C:
+				continue
+			case <-ctx.Done():
+			}
 		}
-		select {
-		case <-tick.C:
-			continue
-		case <-ctx.Done():
+		if err != nil && ctx.Err() == nil {
+			return err
 		}
-		break
+		return s.joinArrivals(ctx, r)
 	}
-	if failed != nil && ctx.Err() == nil {
-		return failed
-	}
-	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+}
+
+// joinTime bounds how long the sink's list of arrivals may take.
+const joinTime = time.Minute
+
+// joinArrivals compares what was accepted with what the sink has, also when ctx
+// has ended.
+func (s *Source) joinArrivals(ctx context.Context, r *load.Result) error {
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), joinTime)
 	defer cancel()
 	arrivals, err := s.cfg.Sink.Arrivals(asking, s.cfg.Run)
 	if err != nil {

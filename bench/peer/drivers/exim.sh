@@ -5,6 +5,10 @@ INPUT=127.0.0.1:$PORT
 SPOOL=$RUN/spool
 EXIM=$WORK/exim4-daemon-light/usr/sbin/exim4
 
+mta_settings() {
+	echo "no limits of connections, delivery at once for every message, split_spool_directory, pipelining, connection_max_messages = 500, remote_max_parallel = ${CONNECTIONS:-4}, queue_run_max = 20, no reverse lookups"
+}
+
 mta_version() { $EXIM -bV | sed -n 's/^Exim version \([^ ]*\).*/\1/p'; }
 
 mta_config() {

@@ -4,6 +4,10 @@ INPUT=127.0.0.1:$PORT
 SPOOL=$RUN/queue
 HARAKA=$WORK/haraka/node_modules/Haraka
 
+mta_settings() {
+	echo "nodes = cpus, outbound concurrency_max = ${CONNECTIONS:-100} for each node, log of warnings only, plugins $(echo "${TLS_IN:+tls }relay${DKIM_KEY:+ dkim}") only"
+}
+
 mta_version() { sed -n 's/.*"version": "\(.*\)".*/\1/p' $HARAKA/package.json | head -1; }
 
 mta_config() {

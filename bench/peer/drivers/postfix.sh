@@ -4,6 +4,10 @@
 INPUT=127.0.0.1:$PORT
 SPOOL=$RUN/spool
 
+mta_settings() {
+	echo "Debian's main.cf with default_process_limit = 250, destination concurrency ${CONNECTIONS:-20}, in_flow_delay = 0, qmgr_message_active_limit = 50000, connection cache, no chroot, no reverse lookups$([ -z "$DKIM_KEY" ] || echo '; OpenDKIM as a milter')"
+}
+
 mta_version() { postconf -d mail_version | sed 's/.* //'; }
 
 mta_config() {

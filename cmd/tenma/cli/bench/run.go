@@ -121,7 +121,10 @@ func (x *runCommand) compare(ctx context.Context, c *cli.Console, s scenario.Sce
 	r := &scenario.Runner{
 		Scenario: s, Rounds: x.Rounds, Place: place, Out: c.Err,
 		Results: filepath.Join(results, s.Name+"-"+time.Now().Format("20060102-150405")+".jsonl"),
-		Tools:   scenario.Processes{Command: func(role string) *exec.Cmd { return exec.Command(self, "bench", "run", "--worker", role) }},
+		Tools: scenario.Processes{
+			CPUs:    s.LoadCPUs,
+			Command: func(role string) *exec.Cmd { return exec.Command(self, "bench", "run", "--worker", role) },
+		},
 	}
 	told := ""
 	for i, d := range drivers {
