@@ -115,7 +115,10 @@ func TestInteropClients(t *testing.T) {
 			want := strings.ReplaceAll(s.text, "\r\n", "\n")
 			n := slices.IndexFunc(got, func(g string) bool { return strings.HasSuffix(g, want) && strings.Count(g, "by relay.test ") == 1 })
 			if n < 0 {
-				t.Errorf("%q did not arrive as it was", s.name)
+				t.Errorf("%q did not arrive as it was; what came ends with", s.name)
+				for _, g := range got {
+					t.Errorf("%q", tail(g))
+				}
 				continue
 			}
 			got = slices.Delete(got, n, n+1)

@@ -232,7 +232,7 @@ func (k *killTest) missing() (m []string) {
 
 func (k *killTest) verdict(t *testing.T, total int) {
 	if m := k.missing(); len(m) > 0 || len(k.acked) != total {
-		t.Errorf("%d of %d accepted, lost: %v", len(k.acked), total, m)
+		t.Errorf("%d of %d accepted, lost: %v; the relay said\n%s", len(k.acked), total, m, tail(k.out.String()))
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -236,6 +236,7 @@ p.quit()
 func fetchmail(t *testing.T, b *popBox) {
 	dir := t.TempDir()
 	box, rc := filepath.Join(dir, "box"), filepath.Join(dir, "rc")
+	var said string
 	poll := func(transport, keep string) int {
 		t.Helper()
 		_ = os.Remove(box)
@@ -248,6 +249,7 @@ user "ann@ours.test" password %q sslcertck sslcertfile %q %s mda "cat >> %s"
 		cmd := exec.Command("fetchmail", "-f", rc, "--idfile", filepath.Join(dir, "ids"), "--pidfile", filepath.Join(dir, "pid"), "--invisible", "--nosyslog")
 		cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "HOME=") }), "HOME="+dir)
 		out, _ := cmd.CombinedOutput()
+		said = string(out)
 		if code := cmd.ProcessState.ExitCode(); code > 1 {
 			t.Fatalf("fetchmail, %d:\n%s\n%s", code, out, b.out)
 		}
@@ -257,7 +259,7 @@ user "ann@ours.test" password %q sslcertck sslcertfile %q %s mda "cat >> %s"
 	const some, none = 0, 1 // fetchmail's exit codes
 	starttls, implicit := "port "+port(b.starttls), "port "+port(b.tls)
 	if poll(starttls, `keep sslproto "tls1.2+"`) != some {
-		t.Error("nothing was fetched")
+		t.Errorf("nothing was fetched:\n%s", said)
 	}
 	wantMail(t, fetched(), upTo(1, 20)...)
 	if poll(implicit, "keep ssl") != none {
@@ -265,16 +267,16 @@ user "ann@ours.test" password %q sslcertck sslcertfile %q %s mda "cat >> %s"
 	}
 	b.deliver(1, 21)
 	if poll(implicit, "keep ssl") != some {
-		t.Error("the new message was not fetched")
+		t.Errorf("the new message was not fetched:\n%s", said)
 	}
 	wantMail(t, fetched(), 21)
 	b.deliver(4, 25)
 	if poll(starttls, `nokeep sslproto "tls1.2+"`) != some {
-		t.Error("nothing was taken away")
+		t.Errorf("nothing was taken away:\n%s", said)
 	}
 	wantMail(t, fetched(), upTo(22, 25)...)
 	if poll(implicit, "nokeep fetchall ssl") != some || b.count() != 0 {
-		t.Errorf("%d messages are left", b.count())
+		t.Errorf("%d messages are left:\n%s", b.count(), said)
 	}
 	wantMail(t, fetched(), upTo(1, 21)...)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ func TestInteropSyncBeforeReply(t *testing.T) {
 			paired, faults := pair(t, trace, replies)
 			t.Logf("%d replies, %d paired with a sync, %d without", len(replies), paired, len(faults))
 			if sync && (len(faults) > 0 || paired != len(replies)) {
-				t.Errorf("not behind a sync: %v", faults)
+				t.Errorf("not behind a sync: %v\n%s", faults[:min(len(faults), 20)], around(t, trace, faults))
 			}
 			if !sync && len(faults) == 0 {
 				t.Error("sync is off and the check found nothing")
@@ -79,6 +80,25 @@ func acceptMany(t *testing.T, addr string, sessions, each int) map[string]string
 		t.Fatalf("%d of %d messages were accepted", len(ids), sessions*each)
 	}
 	return ids
+}
+
+// around gives the trace from the write to the reply of the first fault.
+func around(t *testing.T, trace string, faults []string) string {
+	t.Helper()
+	m := regexp.MustCompile(`at line (\d+) .* at line (\d+)`).FindStringSubmatch(strings.Join(faults, "\n"))
+	if m == nil {
+		return "none has both write and reply"
+	}
+	from, _ := strconv.Atoi(m[1])
+	to, _ := strconv.Atoi(m[2])
+	var b strings.Builder
+	n := 0
+	for line := range strings.Lines(read(t, trace)) {
+		if n++; n >= from && n <= to && n < from+200 {
+			fmt.Fprintf(&b, "%d: %.150s\n", n, strings.TrimSpace(line))
+		}
+	}
+	return b.String()
 }
 
 // call is one system call: the lines of the trace at which it began and ended,
