@@ -14,7 +14,7 @@
 // The file is read by bash with these variables: RUN, its own empty folder;
 // WORK, where Install puts programs; PORT and HTTP_PORT, free ports of 127.0.0.1;
 // ROUTE, "smarthost" (everything to SINK_HOST:SINK_PORT) or "mx" (by DNS, to
-// port MX_PORT); RETRY, seconds between attempts; VARIANT; TENMA, a binary; and,
+// port MX_PORT); KIND of run (plain, backlog, kill, restart, queued, syncs); RETRY, seconds between attempts; VARIANT; TENMA, a binary; and,
 // empty where they do not apply, DKIM_KEY (PEM; domain src.test, selector s1),
 // TLS_IN and TLS_OUT (1), TLS_CERT and TLS_KEY (PEM), CONNECTIONS (most of them
 // to one destination), DNS (host:port), EXTRA (lines of its configuration). It sets
@@ -27,8 +27,8 @@
 // below $RUN), mta_start (returns when it is under way), mta_stop (asks it to
 // stop; the box is killed after it) and mta_kick (all deferred mail is tried
 // now) and, if it likes, mta_settings (prints how it is set up, for the results).
-// A mta_config that fails says on standard error why it cannot do what is asked
-// for; reports show that. "NEEDS root" in a comment keeps others from trying.
+// A mta_config that exits with 3 says on standard error why the server cannot do
+// what is asked for; reports show that. "NEEDS root" in a comment keeps others from trying.
 package peer
 
 import (

@@ -229,3 +229,16 @@ func TestParseStat(t *testing.T) {
 		t.Errorf("%+v %v", p, ok)
 	}
 }
+
+// A driver says why its server cannot do what is asked for, and that alone is the
+// reason.
+func TestCannot(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip(err)
+	}
+	script := strings.Replace(greeter, "mta_config() {", "mta_config() { [ $KIND != backlog ] || { echo no way >&2; exit 3; };", 1)
+	s := New(Driver{Name: "x", Script: script}, Setup{Run: filepath.Join(t.TempDir(), "x"), Sink: "127.0.0.1:1", Kind: "backlog"}, newTree())
+	if _, err := s.Prepare(t.Context()); err == nil || err.Error() != "cannot: no way" {
+		t.Errorf("%v", err)
+	}
+}

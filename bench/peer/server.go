@@ -31,6 +31,7 @@ type Setup struct {
 	TLSIn       bool          // STARTTLS is offered
 	TLSOut      bool          // STARTTLS is used where it is offered
 	Cert, Key   string        // PEM files for TLSIn
+	Kind        string        // of run: "plain", "backlog", "kill", "restart", "queued", "syncs"
 	CPUs        string        // processors that it may run on, as taskset has them: "0", "0-1"; "" for all
 	Extra       []string      // lines of the server's own configuration
 }
@@ -102,6 +103,9 @@ func (s *Server) Prepare(ctx context.Context) (version string, err error) {
 	}
 	const tell = `echo "$INPUT"; echo "$SPOOL"; echo "$METRICS"; mta_version | head -1; if type mta_settings > /dev/null 2>&1; then mta_settings; fi; `
 	out, err := s.output(ctx, tell+`set -e; mta_config`)
+	if cannot := (&cannotError{}); errors.As(err, &cannot) {
+		return "", cannot
+	}
 	if err != nil {
 		return "", fmt.Errorf("configuring %s: %w (is it installed? tenma bench run --install)", s.driver.Name, err)
 	}
@@ -169,7 +173,7 @@ func (s *Server) env() []string {
 	vars := map[string]string{
 		"RUN": s.setup.Run, "WORK": s.setup.Work, "TENMA": tenma, "VARIANT": s.driver.Variant,
 		"PORT": strconv.Itoa(s.port[0]), "HTTP_PORT": strconv.Itoa(s.port[1]),
-		"ROUTE": s.setup.Route, "SINK_HOST": host, "SINK_PORT": port, "MX_PORT": strconv.Itoa(s.setup.MXPort), "DNS": s.setup.DNS,
+		"ROUTE": s.setup.Route, "KIND": s.setup.Kind, "SINK_HOST": host, "SINK_PORT": port, "MX_PORT": strconv.Itoa(s.setup.MXPort), "DNS": s.setup.DNS,
 		"RETRY": strconv.Itoa(max(1, int(s.setup.Retry.Seconds()))), "DKIM_KEY": s.setup.DKIMKey,
 		"TLS_IN": flag(s.setup.TLSIn), "TLS_OUT": flag(s.setup.TLSOut), "TLS_CERT": s.setup.Cert, "TLS_KEY": s.setup.Key,
 		"CONNECTIONS": "", "EXTRA": strings.Join(s.setup.Extra, "\n"),
@@ -199,11 +203,23 @@ func (s *Server) output(ctx context.Context, text string) (string, error) {
 	cmd.Env, cmd.Dir = s.env(), s.setup.Run
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problem
-	if err := cmd.Run(); err != nil {
+	var exit *exec.ExitError
+	if err := cmd.Run(); errors.As(err, &exit) && exit.ExitCode() == exitCannot {
+		return "", &cannotError{strings.TrimSpace(problem.String())}
+	} else if err != nil {
 		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(problem.String()))
 	}
 	return out.String(), nil
 }
+
+// exitCannot is how mta_config ends that says why the server cannot do what is
+// asked for.
+const exitCannot = 3
+
+// cannotError is that reason.
+type cannotError struct{ why string }
+
+func (e *cannotError) Error() string { return "cannot: " + e.why }
 
 // inBox runs a function of the driver in the box. What it prints goes to a file,
 // not a pipe, which a daemon would keep open.

@@ -131,7 +131,7 @@ func (p Place) Setup(s Scenario, d peer.Driver) peer.Setup {
 	setup := peer.Setup{
 		Work: p.Work, Run: filepath.Join(p.Work, "run", strings.ReplaceAll(d.Name, "/", "_")), Tenma: p.Tenma,
 		Route: s.Route, Sink: p.Sink, MXPort: 25, DNS: p.DNS, Retry: s.Retry, Connections: s.Connections,
-		TLSIn: s.TLSIn, TLSOut: s.TLSOut, CPUs: s.ServerCPUs, Cert: p.file("tls-cert.pem"), Key: p.file("tls-key.pem"), Extra: s.Config[d.Name],
+		TLSIn: s.TLSIn, TLSOut: s.TLSOut, Kind: string(s.Kind), CPUs: s.ServerCPUs, Cert: p.file("tls-cert.pem"), Key: p.file("tls-key.pem"), Extra: s.Config[d.Name],
 	}
 	if s.DKIM != "" {
 		setup.DKIMKey = p.file("dkim-" + s.DKIM + ".pem")

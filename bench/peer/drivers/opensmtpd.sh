@@ -13,6 +13,11 @@ mta_settings() {
 mta_version() { $OSD/usr/sbin/smtpd -h 2>&1 | sed -n 's/version: OpenSMTPD //p'; }
 
 mta_config() {
+	case $KIND in backlog | restart | kill)
+		echo "its schedule after a failure (27 minutes, then an hour) cannot be set, and smtpctl schedule all leaves routes closed that have failed" >&2
+		exit 3
+		;;
+	esac
 	mkdir -p "$SPOOL" && chmod 711 "$SPOOL"
 	local listen="listen on 127.0.0.1 port $PORT hostname relay.src.test"
 	local n=${CONNECTIONS:-100}
@@ -74,10 +79,11 @@ osd_backlog() {
 		}
 		die "no listener\n"' "$PORT"
 }
-# Its resolver gives no IPv4 address where no interface but loopback has one.
+# Its resolver gives no IPv4 address where no interface but loopback has one: a
+# bridge without ports leads nowhere.
 osd_interface() {
 	[ -z "$(ip -4 -o addr show scope global)" ] || return 0
-	ip link add dummy0 type dummy && ip addr add 192.0.2.1/32 dev dummy0 && ip link set dummy0 up
+	ip link add apart0 type bridge && ip addr add 192.0.2.1/32 dev apart0 && ip link set apart0 up
 }
 mta_start() { osd_interface; osd_mounts; $OSD/usr/sbin/smtpd -f "$RUN/smtpd.conf" && osd_backlog; }
 mta_stop() { :; }
