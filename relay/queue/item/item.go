@@ -7,7 +7,11 @@
 // A Store belongs to one goroutine.
 package item
 
-import "tenma/spool"
+import (
+	"unsafe"
+
+	"tenma/spool"
+)
 
 // Item stands for a message that has no open ledger. It is a hint, "look at this
 // message then", and the spool holds the truth: one too many or out of date does
@@ -61,6 +65,9 @@ func NewStore() *Store { return &Store{slab: newSlab()} }
 // Waiting and Overflowing count the items of each kind.
 func (s *Store) Waiting() int     { return len(s.heap.a) }
 func (s *Store) Overflowing() int { return s.overflow }
+
+// Mapped is how many octets lie outside Go's heap, where its figures do not show them.
+func (s *Store) Mapped() int64 { return int64(s.slab.mapped) * int64(unsafe.Sizeof([chunkSize]Item{})) }
 
 // Wait makes the message's waiting item come due then. It reports whether there
 // was none before; only then lane is kept.

@@ -1,6 +1,7 @@
 package item
 
 import (
+	"runtime"
 	"slices"
 	"testing"
 	"unsafe"
@@ -131,5 +132,28 @@ func TestNamesAreGivenBack(t *testing.T) {
 	n.Release(a)
 	if c := n.Hold("c"); c != a || n.Key(c) != "c" || len(n.byKey) != 2 {
 		t.Error("a number was not used again")
+	}
+}
+
+// Many items are as good outside of Go's heap as few are on it.
+func TestManyItemsAreMapped(t *testing.T) {
+	s := NewStore()
+	id := func(i int) spool.ID { return spool.ID{byte(i), byte(i >> 8), byte(i >> 16), 15: 1} }
+	const n = 20 * chunkSize
+	for i := range n {
+		s.Wait(id(i), uint32(n-i), uint32(i))
+	}
+	if s.slab.mapped != 0 && s.Mapped() != 4*chunkSize*32 || s.slab.mapped == 0 && runtime.GOOS == "linux" {
+		t.Errorf("%d octets are mapped of %d items", s.Mapped(), n)
+	}
+	runtime.GC()
+	for i := n - 1; i >= 0; i-- {
+		next, when, ok := s.Next()
+		if !ok || next != id(i) || when != uint32(n-i) {
+			t.Fatalf("item %d: %v, %d, %v", i, next, when, ok)
+		}
+		if lane, ok := s.Unwait(next); !ok || lane != uint32(i) {
+			t.Fatalf("item %d: lane %d, %v", i, lane, ok)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package item
 const (
 	none      = ^uint32(0)
 	chunkSize = 4096 // items; growing by chunks never copies what is there
+	onHeap    = 16   // chunks; more than these are mapped
 )
 
 // slab holds items by number.
@@ -10,6 +11,7 @@ type slab struct {
 	chunks []*[chunkSize]Item
 	free   uint32 // head of the list of free items
 	n      int    // items in use
+	mapped int    // chunks outside Go's heap
 }
 
 func newSlab() slab { return slab{free: none} }
@@ -19,7 +21,7 @@ func (s *slab) at(i uint32) *Item { return &s.chunks[i/chunkSize][i%chunkSize] }
 func (s *slab) add(it Item) uint32 {
 	if s.free == none {
 		base := uint32(len(s.chunks) * chunkSize)
-		c := new([chunkSize]Item)
+		c := s.chunk()
 		for i := range c {
 			c[i].link = base + uint32(i) + 1
 		}
@@ -33,6 +35,17 @@ func (s *slab) add(it Item) uint32 {
 	*p = it
 	s.n++
 	return i
+}
+
+// chunk gives zeroed room for chunkSize items.
+func (s *slab) chunk() *[chunkSize]Item {
+	if len(s.chunks) >= onHeap {
+		if c := mapped(); c != nil {
+			s.mapped++
+			return c
+		}
+	}
+	return new([chunkSize]Item)
 }
 
 func (s *slab) drop(i uint32) {
