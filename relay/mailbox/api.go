@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"tenma/relay/mailbox/store"
+	"tenma/relay/mailbox/store/digest"
 )
 
 // What mail programs see of the mail, by the names of package store, where it is
@@ -13,6 +14,7 @@ type (
 	Usage      = store.Usage
 	Message    = store.Message
 	Digest     = store.Digest
+	Wanted     = digest.Wanted
 	NewMessage = store.NewMessage
 	Content    = store.Content
 	Copied     = store.Copied
@@ -73,3 +75,6 @@ const Separator = store.Separator
 
 // MaxDigest bounds the texts of a Digest together, in octets.
 const MaxDigest = store.MaxDigest
+
+// NewWanted makes a Wanted of names of header fields, in any case.
+func NewWanted(names []string) *Wanted { return digest.NewWanted(names) }

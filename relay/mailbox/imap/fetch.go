@@ -16,10 +16,9 @@ type fetching struct {
 	items []wire.Item
 	since uint64 // CHANGEDSINCE
 
-	record   bool // what the store keeps beside a message is asked for
-	envelope bool // its envelope is, and nothing else of its octets: it is kept there too
-	content  bool // its octets are
-	seen     bool // \Seen is to be set
+	record bool           // what the store keeps beside a message is asked for
+	msg    *fetch.Message // what its octets show is; nil: it is not
+	seen   bool           // \Seen is to be set
 	// changed is what a message that was given \Seen is told of besides.
 	changed []wire.Item
 
@@ -84,21 +83,13 @@ func (s *session) newFetch(items []wire.Item, since uint64, uid bool) *fetching 
 		switch it.Kind {
 		case wire.Size, wire.InternalDate, wire.SaveDate:
 			f.record = true
-		case wire.Envelope:
-			f.envelope = true
-			continue
-		}
-		if fetch.Needs(it.Kind) {
-			f.content = true
-			switch it.Kind {
-			case wire.BodySection, wire.Binary, wire.RFC822, wire.RFC822Text:
-				f.seen = f.seen || !it.Section.Peek && !s.view.ReadOnly()
-			}
+		case wire.BodySection, wire.Binary, wire.RFC822, wire.RFC822Text:
+			f.seen = f.seen || !it.Section.Peek && !s.view.ReadOnly()
 		}
 	}
-	f.envelope = f.envelope && !f.content
-	f.content = f.content || has(wire.Envelope) && !f.envelope
-	f.record = f.record || f.envelope || f.content
+	if slices.ContainsFunc(f.items, func(i wire.Item) bool { return fetch.Needs(i.Kind) }) {
+		f.record, f.msg = true, fetch.New(f.items)
+	}
 	return f
 }
 
@@ -177,7 +168,7 @@ func (f *fetching) messages(sp span) error {
 // answered; after that the connection has to end, since the response cannot.
 func (f *fetching) message(seq int, m *mailbox.Message) error {
 	s, w := f.s, f.s.out
-	msg, end, err := f.open(seq, m)
+	err := f.begin(m)
 	if errors.Is(err, mailbox.ErrExpunged) {
 		f.gone = true
 		return nil
@@ -185,7 +176,9 @@ func (f *fetching) message(seq int, m *mailbox.Message) error {
 	if err != nil {
 		return err
 	}
-	defer end()
+	if f.msg != nil {
+		defer f.msg.End()
+	}
 	w.Raw("* ")
 	w.Number(int64(seq))
 	w.Raw(" FETCH (")
@@ -193,7 +186,7 @@ func (f *fetching) message(seq int, m *mailbox.Message) error {
 		if i > 0 {
 			w.Raw(" ")
 		}
-		if err := f.item(&f.items[i], seq, m, msg); err != nil {
+		if err := f.item(&f.items[i], seq, m); err != nil {
 			_ = s.conn.Close() // the error is on its way
 			return err
 		}
@@ -201,7 +194,7 @@ func (f *fetching) message(seq int, m *mailbox.Message) error {
 	if f.marked[seq] {
 		for _, it := range f.changed {
 			w.Raw(" ")
-			if err := f.item(&it, seq, m, msg); err != nil {
+			if err := f.item(&it, seq, m); err != nil {
 				return err
 			}
 		}
@@ -210,37 +203,26 @@ func (f *fetching) message(seq int, m *mailbox.Message) error {
 	return w.Err()
 }
 
-// open gives what is to be known of a message's octets: nil if nothing is. The
-// message is good until end.
-func (f *fetching) open(seq int, m *mailbox.Message) (msg *fetch.Message, end func(), err error) {
-	end = func() {}
-	if f.envelope {
-		if e, ok := m.Digest.Envelope(); ok {
-			return fetch.Known(e), end, nil
-		}
-	}
-	if !f.content && !f.envelope {
-		return nil, end, nil
+// begin finds what is to be known of a message's octets, if anything is.
+func (f *fetching) begin(m *mailbox.Message) error {
+	if f.msg == nil {
+		return nil
 	}
 	s := f.s
-	content, err := s.view.OpenGiven(m)
-	if err != nil {
-		return nil, end, err
+	var tree *mime.Part
+	if s.tree.uid == m.UID {
+		tree = s.tree.tree
 	}
-	end = func() { _ = content.Close() } // it was read, and what was read counts
-	uid := s.view.UID(seq)
-	msg = fetch.New(content, s.treeFor(uid))
-	if err := msg.Prepare(f.items); err != nil {
-		end()
-		return nil, nil, err
+	if err := f.msg.Begin(&m.Digest, func() (fetch.Source, error) { return s.view.OpenGiven(m) }, tree); err != nil {
+		return err
 	}
-	if tree := msg.Tree(); tree != nil {
-		s.tree = treeOf{uid, tree}
+	if tree := f.msg.Tree(); tree != nil {
+		s.tree = treeOf{m.UID, tree}
 	}
-	return msg, end, nil
+	return nil
 }
 
-func (f *fetching) item(it *wire.Item, seq int, m *mailbox.Message, msg *fetch.Message) error {
+func (f *fetching) item(it *wire.Item, seq int, m *mailbox.Message) error {
 	s, w := f.s, f.s.out
 	switch it.Kind {
 	case wire.UID:
@@ -265,19 +247,12 @@ func (f *fetching) item(it *wire.Item, seq int, m *mailbox.Message, msg *fetch.M
 		w.Raw("SAVEDATE ")
 		w.DateTime(m.Saved)
 	default:
-		err := msg.Write(w, it)
+		err := f.msg.Write(w, it)
 		if errors.Is(err, fetch.ErrEncoding) {
 			f.encoding = true
 			return nil
 		}
 		return err
-	}
-	return nil
-}
-
-func (s *session) treeFor(uid uint32) *mime.Part {
-	if s.tree.uid == uid {
-		return s.tree.tree
 	}
 	return nil
 }

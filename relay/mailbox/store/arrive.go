@@ -57,7 +57,7 @@ func (m *Mailbox) Append(ctx context.Context, folder string, msg NewMessage) (ui
 	if msg.Date.IsZero() {
 		msg.Date = now
 	}
-	d := digest.Make(body.Head)
+	d := digest.Make(body.Head, body.Structure())
 	info := &ledger.Info{Blob: body.ID, BlobSize: body.Size, Date: msg.Date.Unix(), Saved: now.Unix(), Digest: d.Encode()}
 	b.mu.Lock()
 	f, err := b.canAppend(clean, body.Size, limit)
@@ -239,7 +239,7 @@ func (d *Destination) target() *folder {
 // nobody can take it.
 func (s *Store) place(id spool.ID, left []*Destination, errs []error, to []*Destination, body *blob.Body) *ledger.Change {
 	now := time.Now().Unix()
-	dig := digest.Make(body.Head)
+	dig := digest.Make(body.Head, body.Structure())
 	encoded := dig.Encode()
 	batch := s.db.NewBatch()
 	changes := map[*box]*change{}

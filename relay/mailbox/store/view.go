@@ -253,7 +253,7 @@ func (s *Store) info(p ledger.Place) (ledger.Info, error) {
 func message(e list.Entry, i *ledger.Info) Message {
 	return Message{
 		UID: e.UID, Flags: Flags(e.Flags), ModSeq: e.ModSeq, Size: int64(e.Size),
-		Date: time.Unix(i.Date, 0), Saved: time.Unix(i.Saved, 0), Digest: digest.Decode(i.Digest),
+		Date: time.Unix(i.Date, 0), Saved: time.Unix(i.Saved, 0), Digest: digest.Decode(i.Digest, i.Prefix),
 		kept: &ledger.Info{Blob: i.Blob, BlobSize: i.BlobSize, Prefix: slices.Clone(i.Prefix)},
 	}
 }

@@ -18,11 +18,10 @@ const (
 // reads each octet once, in order, 64 KiB at a time. The error is that of
 // reading.
 func Parse(r io.ReaderAt, size int64, limits Limits) (*Part, error) {
-	p := parser{scanner: newScanner(r, 0, size), limits: limits.orDefault()}
-	p.keep.left = p.limits.Texts
-	root := p.push(nil, 0)
+	p := newParser(limits)
+	lines := newScanner(r, 0, size)
 	for {
-		piece, start, err := p.next()
+		piece, start, err := lines.next()
 		if err != nil {
 			return nil, err
 		}
@@ -31,9 +30,7 @@ func Parse(r io.ReaderAt, size int64, limits Limits) (*Part, error) {
 		}
 		p.line(piece, start)
 	}
-	end := place{size, p.feeds}
-	p.close(0, end, end)
-	return root, nil
+	return p.end(size), nil
 }
 
 // ReadHeader reads the header section at the start of the message in r, with
@@ -122,8 +119,8 @@ type open struct {
 
 // parser is at a line of the message.
 type parser struct {
-	scanner
 	limits   Limits
+	root     *Part
 	keep     keeper
 	stack    []open // from the message inwards
 	parts    int
@@ -134,6 +131,20 @@ type parser struct {
 	feeds  int64 // line feeds before the line
 	cut    place // the line end before the line
 	inLine bool  // the piece is not the start of its line
+}
+
+func newParser(limits Limits) *parser {
+	p := &parser{limits: limits.orDefault()}
+	p.keep.left = p.limits.Texts
+	p.root = p.push(nil, 0)
+	return p
+}
+
+// end is called behind the last line, with the size of the message.
+func (p *parser) end(size int64) *Part {
+	end := place{size, p.feeds}
+	p.close(0, end, end)
+	return p.root
 }
 
 // line takes the next line, or a piece of a long one.

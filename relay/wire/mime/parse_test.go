@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -78,5 +80,38 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		p := parse(t, msg)
 		check(t, p, Range{0, int64(len(msg))}, 0)
+		checkBuilder(t, msg, p)
 	})
+}
+
+// checkBuilder verifies that a Builder finds the same, however the message comes.
+func checkBuilder(t *testing.T, msg []byte, want *Part) {
+	t.Helper()
+	for _, step := range []int{1, 7, 1000, len(msg)} {
+		b := NewBuilder()
+		for at := 0; at < len(msg); at += step {
+			_, _ = b.Write(msg[at:min(at+step, len(msg))])
+		}
+		if got, ok := b.Tree(); !ok || !reflect.DeepEqual(got, want) {
+			t.Fatalf("in steps of %d: %v, %+v, not %+v", step, ok, got, want)
+		}
+	}
+}
+
+func TestBuilder(t *testing.T) {
+	for _, msg := range messages(t) {
+		checkBuilder(t, msg, parse(t, msg))
+	}
+	for _, n := range []int{scanBuffer - 1, scanBuffer} { // of a line, without its end
+		for _, step := range []int{1000, 1 << 20} {
+			msg := []byte("A: b\r\n\r\n" + strings.Repeat("x", n) + "\ny\n")
+			b := NewBuilder()
+			for at := 0; at < len(msg); at += step {
+				_, _ = b.Write(msg[at:min(at+step, len(msg))])
+			}
+			if got, ok := b.Tree(); ok != (n < scanBuffer) || ok && !reflect.DeepEqual(got, parse(t, msg)) {
+				t.Errorf("a line of %d: %v, %+v", n, ok, got)
+			}
+		}
+	}
 }

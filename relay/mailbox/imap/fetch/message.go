@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"tenma/relay/mailbox"
 	"tenma/relay/wire/header"
 	wire "tenma/relay/wire/imap"
 	"tenma/relay/wire/mime"
@@ -14,20 +15,22 @@ import (
 // nobody here knows (RFC 3516 section 4.3: UNKNOWN-CTE). NIL or 0 was written.
 var ErrEncoding = errors.New("fetch: unknown content-transfer-encoding")
 
-// Source is a message's octets.
-type Source interface {
-	io.ReaderAt
-	Size() int64
-}
-
-// Message is one message that items are asked of. It reads what it must know
-// once.
+// Message is one message after the other that items are asked of. Of each it reads
+// what it must know once, and nothing that is kept beside it.
 type Message struct {
-	src  Source
-	tree *mime.Part
-	top  *top
+	items  []wire.Item
+	wanted []*mailbox.Wanted // of each item that asks for fields of the message itself
 
-	known *mime.Envelope
+	known Known
+	open  func() (Source, error)
+	src   Source // nil: not opened
+	tree  *mime.Part
+	found bool // tree was found in the message, not kept beside it
+	top   *top
+	env   *mime.Envelope
+
+	fields []byte       // that were kept
+	span   []mime.Range // of fields, for each item; empty: it was not kept
 }
 
 // top is the header section of the message itself.
@@ -36,17 +39,30 @@ type top struct {
 	whole   mime.Range // with the empty line
 }
 
-// New makes a Message. tree is what Tree gave for the same message before, or
-// nil.
-func New(src Source, tree *mime.Part) *Message { return &Message{src: src, tree: tree} }
+// New makes a Message for these items, which are not to be changed. Begin is to be
+// called for each message, and End.
+func New(items []wire.Item) *Message {
+	m := &Message{items: items, wanted: make([]*mailbox.Wanted, len(items)), span: make([]mime.Range, len(items))}
+	for i := range items {
+		if s := &items[i].Section; items[i].Kind == wire.BodySection && len(s.Part) == 0 && s.Text == wire.HeaderFields {
+			m.wanted[i] = mailbox.NewWanted(s.Fields)
+		}
+	}
+	return m
+}
 
-// Known makes a Message of which only the envelope is known and can be written.
-func Known(e *mime.Envelope) *Message { return &Message{known: e} }
+// End lets the message go.
+func (m *Message) End() {
+	if m.src != nil {
+		_ = m.src.Close() // it was read, and what was read counts
+		m.src = nil
+	}
+}
 
-// Tree is the structure, if it had to be found, for New to be given it again; nil
+// Tree is the structure, if it had to be found, for Begin to be given it again; nil
 // if it is large: an idle session shall not hold such a one.
 func (m *Message) Tree() *mime.Part {
-	if m.tree == nil || parts(m.tree, maxTree) > maxTree {
+	if m.tree == nil || !m.found || parts(m.tree, maxTree) > maxTree {
 		return nil
 	}
 	return m.tree
@@ -76,24 +92,71 @@ func Needs(k wire.Kind) bool {
 	return false
 }
 
-// Prepare reads what writing items will want to know. Only reading the message
-// can fail.
-func (m *Message) Prepare(items []wire.Item) error {
-	for i := range items {
-		it := &items[i]
-		var err error
-		switch {
-		case !Needs(it.Kind):
-		case m.byTop(it):
-			err = m.readTop()
-		case m.tree == nil && !whole(it):
-			m.tree, err = mime.Parse(m.src, m.src.Size(), mime.Limits{})
+// Begin reads what writing items will want to know of the next message. known is
+// what is kept of it, or nil; open is called if that is not enough; tree is what Tree
+// gave for the same message before, or nil. Only reading the message can fail.
+func (m *Message) Begin(known Known, open func() (Source, error), tree *mime.Part) error {
+	m.known, m.open, m.src, m.tree, m.found, m.top, m.env, m.fields = known, open, nil, tree, tree != nil, nil, nil, m.fields[:0]
+	for i := range m.items {
+		if m.span[i] = (mime.Range{}); !Needs(m.items[i].Kind) || m.kept(i) {
+			continue
 		}
-		if err != nil {
+		if err := m.read(&m.items[i]); err != nil {
+			m.End()
 			return err
 		}
 	}
 	return nil
+}
+
+// kept says that what is kept of the message is enough for an item.
+func (m *Message) kept(i int) (ok bool) {
+	if m.known == nil {
+		return false
+	}
+	switch it := &m.items[i]; {
+	case it.Kind == wire.Envelope:
+		m.env, ok = m.known.Envelope()
+	case it.Kind == wire.Body || it.Kind == wire.BodyStructure:
+		ok = m.tree != nil || m.structure()
+	case m.wanted[i] != nil:
+		from := int64(len(m.fields))
+		m.fields, ok = m.known.AppendFields(m.fields, m.wanted[i])
+		m.span[i] = mime.Range{Start: from, End: int64(len(m.fields))}
+	}
+	return ok
+}
+
+// structure takes the tree that is kept.
+func (m *Message) structure() (ok bool) {
+	if m.known != nil {
+		m.tree, ok = m.known.Structure()
+	}
+	return ok
+}
+
+// read reads what an item needs.
+func (m *Message) read(it *wire.Item) (err error) {
+	if m.src == nil {
+		src, err := m.open()
+		if err != nil {
+			return err
+		}
+		m.src = src
+	}
+	switch {
+	case m.byTop(it):
+		return m.readTop()
+	case m.tree == nil && !whole(it) && !m.structure():
+		return m.parse()
+	}
+	return nil
+}
+
+func (m *Message) parse() (err error) {
+	m.found = true
+	m.tree, err = mime.Parse(m.src, m.src.Size(), mime.Limits{})
+	return err
 }
 
 // whole says that it is all of the message.
@@ -109,7 +172,7 @@ func whole(it *wire.Item) bool {
 
 // byTop says that the header of the message itself is enough.
 func (m *Message) byTop(it *wire.Item) bool {
-	if m.tree != nil || m.top != nil && m.top.section == nil {
+	if m.top != nil && m.top.section == nil || m.tree != nil && (it.Kind != wire.Envelope || m.found) {
 		return false
 	}
 	switch it.Kind {
@@ -133,8 +196,7 @@ func (m *Message) readTop() error {
 	}
 	if !complete {
 		m.top = &top{}
-		m.tree, err = mime.Parse(m.src, m.src.Size(), mime.Limits{})
-		return err
+		return m.parse()
 	}
 	end := int64(len(h))
 	var line [2]byte
@@ -192,6 +254,14 @@ func (m *Message) Write(w *wire.Writer, it *wire.Item) error {
 	case wire.Binary, wire.BinarySize:
 		return m.writeBinary(w, it)
 	default:
+		for i := range m.items {
+			if &m.items[i] == it && m.span[i].Len() > 0 {
+				piece := cut(m.span[i], &it.Section)
+				w.Literal(piece.Len())
+				_, err := noNUL{w}.Write(m.fields[piece.Start:piece.End])
+				return err
+			}
+		}
 		return m.writeSection(w, &it.Section)
 	}
 	return nil
@@ -199,8 +269,8 @@ func (m *Message) Write(w *wire.Writer, it *wire.Item) error {
 
 func (m *Message) envelope() *mime.Envelope {
 	switch {
-	case m.known != nil:
-		return m.known
+	case m.env != nil:
+		return m.env
 	case m.tree != nil && m.tree.Envelope != nil:
 		return m.tree.Envelope
 	case m.top != nil:

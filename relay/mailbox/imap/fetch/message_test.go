@@ -14,16 +14,30 @@ import (
 	wire "tenma/relay/wire/imap"
 )
 
-func show(src fetch.Source, to io.Writer, what string) error {
+// octets are a message's.
+type octets interface {
+	io.ReaderAt
+	Size() int64
+}
+
+type source struct{ octets }
+
+func (source) Close() error { return nil }
+
+// show writes items of a message of which nothing is kept.
+func show(src octets, to io.Writer, what string) error { return showKnown(nil, src, to, what) }
+
+func showKnown(known fetch.Known, src octets, to io.Writer, what string) error {
 	p := wire.NewParser(what)
 	items, _ := p.Fetch()
 	if err := p.End(); err != nil {
 		return err
 	}
-	m := fetch.New(src, nil)
-	if err := m.Prepare(items); err != nil {
+	m := fetch.New(items)
+	if err := m.Begin(known, func() (fetch.Source, error) { return source{src}, nil }, nil); err != nil {
 		return err
 	}
+	defer m.End()
 	w := wire.NewWriter(to)
 	w.Raw("(")
 	for i := range items {

@@ -1,7 +1,9 @@
-// Package digest takes from the header of a message what lists, searches and
-// sorts want to know, so that they need not read messages again and again.
+// Package digest takes from a message what lists, searches and sorts want to know,
+// so that they need not read messages again and again.
 //
-// Make does so when a message arrives; Encode and Decode keep it.
+// Make does so when a message arrives; Encode and Decode keep it. Envelope,
+// AppendFields and Structure then tell what FETCH shows of a message, octet by octet,
+// or that only the message can tell.
 package digest
 
 import (
@@ -23,19 +25,32 @@ type Digest struct {
 	References            string
 	Whole                 bool
 
-	envelope string // what Envelope is made of, encoded; "": the message must be read
+	kept byte   // what is, see below
+	tail string // what Envelope, Structure and AppendFields are made of, encoded
+	// prefix are the fields that go before the message that was looked at.
+	prefix string
 }
+
+// Bits of kept, and of the first octet of a record.
+const (
+	keptWhole    = 1
+	keptSent     = 2
+	keptEnvelope = 4
+	keptLayout   = 8 // parts and fields; both may be empty all the same
+)
 
 // Max bounds the texts of a Digest together, in octets.
 const Max = 4 << 10
 
-// Make reads the header section in head, which is the start of a message.
-func Make(head []byte) Digest {
+// Make reads the header section in head, which is the start of a message, and keeps
+// the structure of it, if that is known.
+func Make(head []byte, structure *mime.Part) Digest {
 	end, _, whole := header.End(head, 0)
 	if !whole {
 		end = len(head)
 	}
-	s := mime.Summarize(header.Section(head[:end]), Max)
+	h := header.Section(head[:end])
+	s := mime.Summarize(h, Max)
 	if y := s.Sent.Year(); y < 1 || y > 9999 { // no record could hold it
 		s.Sent = time.Time{}
 	}
@@ -43,10 +58,39 @@ func Make(head []byte) Digest {
 		From: s.From, To: s.To, Cc: s.Cc, Subject: s.Subject, Sent: s.Sent,
 		MessageID: s.MessageID, InReplyTo: s.InReplyTo, References: s.References, Whole: whole && s.Whole,
 	}
-	if whole {
-		d.keepEnvelope(header.Section(head[:end]))
+	if !whole {
+		return d
+	}
+	d.keepEnvelope(h)
+	// A line that begins with a space would belong to what goes before it.
+	if end <= maxHeader && (end == 0 || h[0] != ' ' && h[0] != '\t') {
+		d.keepLayout(h, structure)
 	}
 	return d
+}
+
+// keepLayout keeps parts and fields, each behind its length.
+func (d *Digest) keepLayout(h header.Section, structure *mime.Part) {
+	fields := d.encodeFields(h)
+	var parts []byte
+	if structure != nil {
+		parts = encodeParts(structure)
+	}
+	if fields == nil && parts == nil {
+		return
+	}
+	b := binary.AppendUvarint([]byte(d.tail), uint64(len(parts)))
+	d.tail = string(append(append(b, parts...), fields...))
+	d.kept |= keptLayout
+}
+
+// cutParts divides what keepLayout kept; whole is false if it cannot be.
+func cutParts(s string) (parts, fields string, whole bool) {
+	n, k := uvarint(s)
+	if k <= 0 || n > uint64(len(s)-k) {
+		return "", "", false
+	}
+	return s[k : k+int(n)], s[k+int(n):], true
 }
 
 // texts are the texts in the order of a record.
@@ -56,15 +100,12 @@ func (d *Digest) texts() [7]*string {
 
 // Encode makes a record.
 func (d *Digest) Encode() []byte {
-	bits := byte(0)
+	bits := d.kept
 	if d.Whole {
-		bits |= 1
+		bits |= keptWhole
 	}
 	if !d.Sent.IsZero() {
-		bits |= 2
-	}
-	if d.envelope != "" {
-		bits |= 4
+		bits |= keptSent
 	}
 	b := []byte{bits}
 	if !d.Sent.IsZero() {
@@ -77,18 +118,19 @@ func (d *Digest) Encode() []byte {
 	for _, t := range d.texts() {
 		b = append(b, *t...)
 	}
-	return append(b, d.envelope...)
+	return append(b, d.tail...)
 }
 
-// Decode reads a record. What cannot be read is empty and not Whole.
-func Decode(b []byte) Digest {
+// Decode reads a record. What cannot be read is empty and not Whole. prefix are the
+// fields that go before the message that Make saw.
+func Decode(b, prefix []byte) Digest {
 	var d Digest
 	if len(b) == 0 {
 		return d
 	}
 	bits := b[0]
 	b = b[1:]
-	if bits&2 != 0 {
+	if bits&keptSent != 0 {
 		sec, n := binary.Varint(b)
 		if n <= 0 {
 			return d
@@ -116,9 +158,9 @@ func Decode(b []byte) Digest {
 		}
 		*t, all = all[:lengths[i]], all[lengths[i]:]
 	}
-	d.Whole = bits&1 != 0
-	if bits&4 != 0 { // records of earlier versions have none
-		d.envelope = all
+	d.Whole = bits&keptWhole != 0
+	if d.kept = bits & (keptEnvelope | keptLayout); d.kept != 0 { // records of earlier versions have less
+		d.tail, d.prefix = all, string(prefix)
 	}
 	return d
 }

@@ -32,7 +32,8 @@ func (d *Digest) keepEnvelope(h header.Section) {
 			b = append(b, **text...)
 		}
 	}
-	d.envelope = string(b)
+	d.tail = string(b)
+	d.kept |= keptEnvelope
 }
 
 // same are the texts of the Digest that most often are those of the envelope, in
@@ -44,35 +45,56 @@ func (d *Digest) same() [10]*string {
 // Envelope is what the header shows as an envelope; false if only the message
 // itself can tell.
 func (d *Digest) Envelope() (*mime.Envelope, bool) {
-	if d.envelope == "" {
+	texts, have, _, ok := d.sources()
+	if !ok || d.kept&keptEnvelope == 0 || !plain(d.prefix) {
 		return nil, false
 	}
 	var t mime.EnvelopeTexts
-	rest, same := d.envelope, d.same()
 	for i, text := range t.All() {
-		n, k := uvarint(rest)
-		if k <= 0 {
-			return nil, false
-		}
-		rest = rest[k:]
-		switch {
-		case n == 0:
-		case n == 1:
-			if *text = same[i]; *text == nil {
-				return nil, false
-			}
-		case n-2 > uint64(len(rest)):
-			return nil, false
-		default:
-			s := rest[:n-2]
-			*text, rest = &s, rest[n-2:]
+		if have[i] {
+			*text = &texts[i]
 		}
 	}
 	return t.Envelope(), true
 }
 
+// sources are the texts of fields as they stand, unfolded: those of the envelope, in
+// the order of mime.EnvelopeTexts.All, and References; have tells which there are.
+// rest is what is kept behind them.
+func (d *Digest) sources() (texts [11]string, have [11]bool, rest string, ok bool) {
+	texts[10], have[10] = d.References, d.References != ""
+	if rest = d.tail; d.kept&keptEnvelope == 0 {
+		return texts, have, rest, true
+	}
+	for i, same := range d.same() {
+		n, k := uvarint(rest)
+		if k <= 0 {
+			return texts, have, "", false
+		}
+		rest = rest[k:]
+		switch {
+		case n == 0:
+			continue
+		case n == 1 && same != nil:
+			texts[i] = *same
+		case n == 1 || n-2 > uint64(len(rest)):
+			return texts, have, "", false
+		default:
+			texts[i], rest = rest[:n-2], rest[n-2:]
+		}
+		have[i] = true
+	}
+	return texts, have, rest, true
+}
+
 // uvarint is binary.Uvarint of a string.
 func uvarint(s string) (v uint64, n int) {
-	var b [binary.MaxVarintLen64]byte
-	return binary.Uvarint(b[:copy(b[:], s)])
+	for i := range min(len(s), binary.MaxVarintLen64) {
+		if c := s[i]; c < 0x80 {
+			return v | uint64(c)<<(7*i), i + 1
+		} else {
+			v |= uint64(c&0x7f) << (7 * i)
+		}
+	}
+	return 0, 0
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"tenma/relay/mailbox/store/ledger"
+	"tenma/relay/wire/mime"
 )
 
 // ErrSize is a source that gave more or fewer octets than it promised, or more than
@@ -20,8 +21,20 @@ type Body struct {
 	Head []byte // the first ChunkSize octets, or all
 
 	s      *Store
+	seen   *mime.Builder // of a staged one
 	staged bool
 	closed bool
+}
+
+// Structure is that of the body; nil if only reading it again could tell. It is to
+// be called once.
+func (b *Body) Structure() *mime.Part {
+	if b.seen == nil {
+		b.seen = mime.NewBuilder()
+		_, _ = b.seen.Write(b.Head)
+	}
+	tree, _ := b.seen.Tree()
+	return tree
 }
 
 // Receive takes the size octets that source writes; they are kept with CRLF at the
@@ -101,7 +114,9 @@ func (w *writer) flush() error {
 		b.s.pin(b.ID)
 		batch.Set(ledger.CondemnedKey(b.ID), nil)
 		b.Head = append([]byte(nil), w.buf...)
+		b.seen = mime.NewBuilder()
 	}
+	_, _ = b.seen.Write(w.buf)
 	batch.Set(ledger.BlobKey(b.ID, w.n), w.buf)
 	before := w.last
 	w.last = &ledger.Change{Batch: batch, NoSync: true}
