@@ -63,7 +63,7 @@ type Lane struct {
 	LastReply string     `json:"last_reply,omitempty"`
 	LastAt    *time.Time `json:"last_at,omitempty"`
 	RestsFrom *time.Time `json:"rests_from,omitempty" doc:"since when it cannot be reached: its mail waits, and one message at a time is tried; absent: it can"`
-	NextProbe *time.Time `json:"next_probe,omitempty" doc:"when that is tried again; all goes out when it succeeds"`
+	NextProbe *time.Time `json:"next_probe,omitempty" doc:"when one message is tried again; when a session opens, what is ready goes out"`
 }
 
 // Waiting counts what waits in the lane.
