@@ -332,7 +332,7 @@ func TestEightBitInAnyPart(t *testing.T) {
 }
 
 func TestEightBitAtEachPlace(t *testing.T) {
-	for n := 1; n < 40; n++ {
+	for n := 1; n < 100; n++ {
 		for i := range n {
 			p := bytes.Repeat([]byte{0x7f}, n)
 			if hasEightBit(p) {
