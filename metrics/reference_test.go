@@ -32,6 +32,18 @@ type metric struct{ name, kind, labels, help string }
 // description is how prometheus.Desc prints itself; it has no getters.
 var description = regexp.MustCompile(`^Desc\{fqName: ("[^"]*"), help: ("(?:[^"\\]|\\.)*"), unit: "[^"]*", constLabels: \{[^}]*\}, variableLabels: \{([^}]*)\}\}$`)
 
+// exposed is the kind that Prometheus hears.
+func exposed(t *testing.T, c prometheus.Collector) string {
+	t.Helper()
+	r := prometheus.NewRegistry()
+	r.MustRegister(c)
+	families, err := r.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatalf("%d families, %v", len(families), err)
+	}
+	return strings.ToLower(families[0].GetType().String())
+}
+
 func all(t *testing.T) []metric {
 	t.Helper()
 	var r record
@@ -66,8 +78,8 @@ func all(t *testing.T) []metric {
 			one.kind = "gauge"
 		case prometheus.Counter:
 			one.kind = "counter"
-		case prometheus.GaugeFunc: // last, since all the others have its methods
-			one.kind = "gauge"
+		case prometheus.GaugeFunc: // last, since all the others have its methods, CounterFunc too
+			one.kind = exposed(t, c)
 		}
 		out = append(out, one)
 	}
