@@ -62,7 +62,7 @@ func (s *scenario) markdown(b *strings.Builder) {
 // missing names the servers that gave no figures, and why.
 func (s *scenario) missing(b *strings.Builder) {
 	for _, x := range s.failed {
-		fmt.Fprintf(b, "%s has no figures: %s.\n\n", plain(upper(x.MTA)), plain(strings.TrimRight(short(x.Problem), ".")))
+		fmt.Fprintf(b, "%s has no figures: %s.\n\n", plain(upper(x.MTA)), plain(strings.TrimRight(x.Problem, ".")))
 	}
 }
 

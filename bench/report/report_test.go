@@ -359,3 +359,25 @@ func TestPageOfExample(t *testing.T) {
 		}
 	}
 }
+
+// A server that could not do a scenario stands there with the reason, and is no
+// round of it.
+func TestProblem(t *testing.T) {
+	good := load.Result{Scenario: "a", MTA: "good", Round: 1, DeliverRate: 100, Accepted: 1, Delivered: 1}
+	bad := load.Result{Scenario: "a", MTA: "bad", Round: 1, Problem: "cannot: no way"}
+	alone := load.Result{Scenario: "b", MTA: "bad", Round: 1, Problem: "cannot: not at all"}
+	r := New([]load.Result{bad, good, alone}, Options{})
+	if len(r.scenarios) != 1 || len(r.scenarios[0].servers) != 1 || r.options.Against != "good" {
+		t.Errorf("%+v", r.scenarios)
+	}
+	page, table := r.Markdown(), r.Table()
+	for _, want := range []string{"a: bad gave no figures: cannot: no way.", "b: bad gave no figures: cannot: not at all."} {
+		if !strings.Contains(page, want) || !strings.Contains(table, want) {
+			t.Errorf("%q is not told", want)
+		}
+	}
+	again := New([]load.Result{bad, {Scenario: "a", MTA: "bad", Round: 2, DeliverRate: 50}}, Options{})
+	if len(again.scenarios[0].failed) != 0 {
+		t.Error("a server that ran in another round is told to have given nothing")
+	}
+}

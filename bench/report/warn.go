@@ -48,12 +48,12 @@ func (r *Report) warn(twice int) {
 		add(false, "%s given twice, counted once.", plural(twice, "run"))
 	}
 	for _, x := range r.failed {
-		add(true, "%s: %s gave no figures: %s.", x.Scenario, x.MTA, strings.TrimRight(short(x.Problem), "."))
+		add(false, "%s: %s gave no figures: %s.", x.Scenario, x.MTA, strings.TrimRight(x.Problem, "."))
 	}
 	for i := range r.scenarios {
 		s := &r.scenarios[i]
 		for _, x := range s.failed {
-			add(false, "%s: %s gave no figures: %s.", s.name, x.MTA, strings.TrimRight(short(x.Problem), "."))
+			add(false, "%s: %s gave no figures: %s.", s.name, x.MTA, strings.TrimRight(x.Problem, "."))
 		}
 		for j := range s.servers {
 			s.servers[j].warn(s.name, add)

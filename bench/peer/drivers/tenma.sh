@@ -48,7 +48,7 @@ mta_kick() {
 	local i
 	for i in $(seq 100); do
 		if exec 3<> "/dev/tcp/127.0.0.1/$HTTP_PORT"; then
-			printf 'POST /api/v1/queue/retry HTTP/1.0\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"all":true}' "$(cat "$SPOOL/admin-token")" >&3
+			printf 'POST /api/v1/queue/retry HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"all":true}' "$(cat "$SPOOL/admin-token")" >&3
 			read -r _ status _ <&3 && [ "$status" = 200 ] && return
 		fi 2> /dev/null
 		sleep 0.05
