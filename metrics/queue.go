@@ -47,7 +47,7 @@ func newQueue(f promauto.Factory) *Queue {
 		Help: "Time from a message's acceptance to its delivery, for each recipient, by priority class: urgent, normal, bulk.",
 		// A millisecond is a good day, a minute a greylister, hours a receiver
 		// that was down.
-		Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600},
+		Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 15, 60, 120, 300, 900, 3600, 4 * 3600, 24 * 3600},
 	}, []string{"class"})
 	return &Queue{
 		Sent: [3]prometheus.Observer{sent.WithLabelValues("urgent"), sent.WithLabelValues("normal"), sent.WithLabelValues("bulk")},

@@ -5,7 +5,8 @@
 // a number of failures in a row its lane therefore rests: what waits there goes
 // on waiting, untried, and one message at a time is the probe, after a second,
 // two, four, at last every minute. The first session that opens wakes the lane,
-// and all that waited goes out at once, not when its own next try would be due.
+// and all that was ready there goes out. What had been tried before goes when its
+// own next try is due: it came back with a reply, and the schedule answers that.
 package rest
 
 import (
