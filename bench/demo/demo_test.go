@@ -48,7 +48,7 @@ listen = [
 		Relay: relay.Options{
 			Config: c, Version: "test", FS: disk, Listen: here.Listen, Seed: 1, Log: slog.New(slog.DiscardHandler),
 			OpenSpool: func(_ config.Spool, flush func() error, m *metrics.Spool, log *slog.Logger) (relay.Engine, error) {
-				return pebblespool.Open(pebblespool.Options{Dir: "spool", FS: disk, Bubble: true, BeforeSettle: flush, Metrics: m, Logger: log})
+				return pebblespool.Open(pebblespool.Options{Dir: "spool", FS: disk, BeforeSettle: flush, Metrics: m, Logger: log})
 			},
 		},
 		Rate: 4, Out: out, For: 90 * time.Second, Hint: "In another terminal:\n  tenma queue list\n",
