@@ -80,7 +80,7 @@ func New(c Config, d Deps) *Queue {
 		q.log = slog.Default()
 	}
 	procs := runtime.GOMAXPROCS(0)
-	q.lookups.Max, q.loads.Max, q.signs.Max, q.notes.Max = maxLookups, loaders, procs, procs
+	q.lookups.Max, q.loads.Max, q.signs.Max, q.notes.Max = maxLookups, loaders, settings.SignersPerProc*procs, procs
 	n := c.Shards
 	if n <= 0 {
 		n = procs

@@ -35,6 +35,12 @@ func DefaultRetry() []time.Duration {
 // a host restarts.
 const RestAfter = 100
 
+// SignersPerProc is how many goroutines make DKIM signatures for each processor
+// that Go may use. Beside the sessions of 50 clients one for each got too small a
+// part of the processors: mail came in faster than it was signed, and waited 400 ms
+// for a signature instead of 10. Four delivered 9 % more in a second than one; two, 7 %.
+const SignersPerProc = 4
+
 // Settings are a Config without zero fields, and the part of it that decides
 // the fates of recipients, in the form that package fate wants it.
 type Settings struct {
