@@ -34,6 +34,7 @@ type Directory struct {
 	places   atomic.Pointer[places]
 	accounts atomic.Pointer[snapshot]
 	looked   atomic.Int64 // when the file was last looked at, Unix nanoseconds
+	looking  sync.Mutex   // held while it is
 	loading  sync.Mutex   // held while the file is read
 	broken   atomic.Pointer[broken]
 
@@ -162,30 +163,45 @@ type broken struct {
 }
 
 // current gives the accounts, read again if the file has changed. It looks at
-// the file at most once in lookEvery.
+// the file at most once in lookEvery. Who comes meanwhile waits for the end of the
+// look: the accounts of before would refuse mail for good to somebody who has just
+// been given a mailbox.
 func (d *Directory) current() *snapshot {
-	s := d.accounts.Load()
-	now := time.Now().UnixNano()
-	looked := d.looked.Load()
-	if d.path == "" || now-looked < int64(lookEvery) || !d.looked.CompareAndSwap(looked, now) {
-		return s
+	if d.path == "" || d.fresh() {
+		return d.accounts.Load()
 	}
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	if !d.fresh() {
+		d.look()
+		d.looked.Store(time.Now().UnixNano())
+	}
+	return d.accounts.Load()
+}
+
+// fresh reports that the file was looked at not long ago.
+func (d *Directory) fresh() bool {
+	age := time.Now().UnixNano() - d.looked.Load()
+	return age >= 0 && age < int64(lookEvery) // a clock that was set back tells nothing
+}
+
+// look reads the accounts again if the file has changed. d.looking is held.
+func (d *Directory) look() {
+	s, now := d.accounts.Load(), time.Now().UnixNano()
 	info, err := os.Stat(d.path)
 	if err != nil {
 		info = nil
 	}
 	if same(info, s.info) {
-		return s
+		return
 	}
 	if b := d.broken.Load(); b != nil && now-b.at < int64(retryAfter) && same(info, b.info) {
-		return s
+		return
 	}
 	if err := d.Reload(); err != nil {
 		d.broken.Store(&broken{info, now})
 		d.log.Error("the accounts file cannot be used, the accounts stay as they were", "file", d.path, "err", err)
-		return s
 	}
-	return d.accounts.Load()
 }
 
 // same reports that nothing has changed; nil is no file.

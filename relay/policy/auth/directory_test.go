@@ -294,6 +294,30 @@ func TestWritersTakeTurns(t *testing.T) {
 	}
 }
 
+// Many ask at once for somebody who has just been given an account: none of them
+// is told that there is nobody, not while another one reads the file.
+func TestManyLookAtOnce(t *testing.T) {
+	c := config(t)
+	relay, cli := open(t, c), open(t, c)
+	for i := range 20 {
+		name := fmt.Sprintf("u%d@example.test", i)
+		add(t, cli, name)
+		relay.looked.Store(0) // long ago
+		a, start := addr(t, name), make(chan struct{})
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				<-start
+				if len(relay.Resolve(a)) != 1 {
+					t.Errorf("%s is nobody", name)
+				}
+			})
+		}
+		close(start)
+		all.Wait()
+	}
+}
+
 // What another process writes is noticed within a second; what it breaks is
 // not taken over.
 func TestChangesOutside(t *testing.T) {
