@@ -42,18 +42,24 @@ func (c *Cache) ask(ctx context.Context, s *settings, k key) found {
 	}
 	switch k.kind {
 	case kindMX:
-		return c.chase(ctx, s, k.name, dns.TypeMX)
+		return c.chase(ctx, s, k.name, dns.TypeMX, prior{})
 	case kindTXT:
-		return c.chase(ctx, s, k.name, dns.TypeTXT)
+		return c.chase(ctx, s, k.name, dns.TypeTXT, prior{})
 	case kindPTR:
-		return c.chase(ctx, s, k.name, dns.TypePTR)
+		return c.chase(ctx, s, k.name, dns.TypePTR, prior{})
 	case kindTLSA:
-		return c.chase(ctx, s, k.name, dns.TypeTLSA)
+		return c.chase(ctx, s, k.name, dns.TypeTLSA, prior{})
 	}
 	var v4, v6 found
+	said6, said4 := c.pair(ctx, s, k.name)
+	if said6.answered() && said4.answered() { // nothing to wait for, but for aliases of aliases
+		v6 = c.chase(ctx, s, k.name, dns.TypeAAAA, said6)
+		v4 = c.chase(ctx, s, k.name, dns.TypeA, said4)
+		return bothFamilies(v6, v4)
+	}
 	var other sync.WaitGroup
-	other.Go(func() { v4 = c.chase(ctx, s, k.name, dns.TypeA) })
-	v6 = c.chase(ctx, s, k.name, dns.TypeAAAA)
+	other.Go(func() { v4 = c.chase(ctx, s, k.name, dns.TypeA, said4) })
+	v6 = c.chase(ctx, s, k.name, dns.TypeAAAA, said6)
 	other.Wait()
 	return bothFamilies(v6, v4)
 }
@@ -101,11 +107,12 @@ func oneFamily(has, not found) found {
 }
 
 // chase asks for records of one type and follows aliases where the server did
-// not.
-func (c *Cache) chase(ctx context.Context, s *settings, name string, qtype uint16) found {
+// not. said is what a server answered already to the first question.
+func (c *Cache) chase(ctx context.Context, s *settings, name string, qtype uint16, said prior) found {
 	secure, ttl, at, aliases := true, s.maxTTL, name, 0
 	for {
-		msg, srv, err := c.exchange(ctx, s, at, qtype)
+		msg, srv, err := c.exchange(ctx, s, at, qtype, said)
+		said = prior{}
 		if err != nil {
 			return found{err: fmt.Errorf("%w: %s of %s: %w", ErrTemporary, dns.TypeToString[qtype], name, err)}
 		}

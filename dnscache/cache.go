@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tenma/metrics"
@@ -62,7 +61,7 @@ func New(cfg Config, deps Deps) (*Cache, error) {
 		deps.Metrics = metrics.New(prometheus.NewRegistry()).DNS
 	}
 	if deps.NewID == nil {
-		deps.NewID = dns.Id
+		deps.NewID = new(ids).next
 	}
 	if deps.ResolvConf == "" {
 		deps.ResolvConf = "/etc/resolv.conf"

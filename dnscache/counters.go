@@ -30,6 +30,12 @@ func newCounters(m *metrics.DNS) *counters {
 func (c *Cache) counted(network string, query func() (*dns.Msg, error)) (*dns.Msg, error) {
 	begin := time.Now()
 	msg, err := query()
+	c.tally(network, begin, msg, err)
+	return msg, err
+}
+
+// tally counts how a query went that was sent at begin.
+func (c *Cache) tally(network string, begin time.Time, msg *dns.Msg, err error) {
 	m, result := c.deps.Metrics, "answer"
 	switch {
 	case err == nil && usable(msg) != nil:
@@ -47,5 +53,4 @@ func (c *Cache) counted(network string, query func() (*dns.Msg, error)) (*dns.Ms
 		m.QuerySeconds.Observe(time.Since(begin).Seconds())
 	}
 	m.Queries.WithLabelValues(network, result).Inc()
-	return msg, err
 }

@@ -10,13 +10,14 @@
 //
 // Forgery is made hard as RFC 5452 demands: a query has a random id and leaves
 // from a connected socket, so that only its server can answer and from a port
-// that the system drew at random; a socket is used by one query at a time and
-// thrown away after a few dozen, after any silence, and after any reply that
-// does not fit. A run of such replies moves the question to TCP.
+// that the system drew at random; a socket is used by one query at a time, or
+// by the two for the addresses of a host, and thrown away after a few dozen,
+// after any silence, and after any reply that does not fit. A run of such
+// replies moves the question to TCP.
 //
 // New builds a Cache, Run refreshes popular answers and follows changes of
 // resolv.conf, Apply changes the configuration. Lookups work without Run too,
 // without those two comforts. Read on in lookup.go (the road of a question),
-// store.go (what is kept), exchange.go (servers) and reply.go (what is
-// believed). Package dnstest answers questions from a zone text.
+// store.go (what is kept), exchange.go and pair.go (servers) and reply.go (what
+// is believed). Package dnstest answers questions from a zone text.
 package dnscache

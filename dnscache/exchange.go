@@ -37,8 +37,12 @@ var (
 
 // exchange asks the servers in turn until one gives a usable reply. Those that
 // answer with a failure are not asked again; the silent ones are, with more
-// patience. The error tells each server's last word.
-func (c *Cache) exchange(ctx context.Context, s *settings, name string, qtype uint16) (*dns.Msg, *server, error) {
+// patience. The error tells each server's last word. A server's prior counts as
+// what it said when it was asked first.
+func (c *Cache) exchange(ctx context.Context, s *settings, name string, qtype uint16, said prior) (*dns.Msg, *server, error) {
+	if said.answered() {
+		return said.msg, said.srv, nil
+	}
 	patience := s.patience()
 	turn := s.turn(time.Now(), patience)
 	words := map[*server]error{}
@@ -47,7 +51,10 @@ func (c *Cache) exchange(ctx context.Context, s *settings, name string, qtype ui
 			if srv == nil {
 				continue
 			}
-			msg, err := c.askServer(ctx, s, srv, name, qtype, patience<<round)
+			msg, err := said.msg, said.err
+			if srv != said.srv || round > 0 {
+				msg, err = c.askServer(ctx, s, srv, name, qtype, patience<<round)
+			}
 			if err == nil {
 				return msg, srv, nil
 			}
@@ -116,6 +123,12 @@ func (c *Cache) askServer(ctx context.Context, s *settings, srv *server, name st
 		srv.noEDNS(begin)
 		msg, err = c.askAs(ctx, s, srv, name, qtype, deadline, false)
 	}
+	c.health(ctx, s, srv, begin, err)
+	return msg, err
+}
+
+// health notes what came of asking a server since begin.
+func (c *Cache) health(ctx context.Context, s *settings, srv *server, begin time.Time, err error) {
 	if err == nil || !isSilence(err) {
 		if srv.spoke() {
 			c.deps.Metrics.ServersDown.Dec()
@@ -129,7 +142,6 @@ func (c *Cache) askServer(ctx context.Context, s *settings, srv *server, name st
 			c.deps.Log.Warn("dns: server is silent", "server", srv.addr, "error", err)
 		}
 	}
-	return msg, err
 }
 
 // isSilence reports an error that says that nobody is there.

@@ -21,6 +21,9 @@ const (
 	deadLongest = 2 * time.Minute
 	// plainFor is how long a server that does not know EDNS is spared it.
 	plainFor = time.Hour
+	// singleFor is how long two questions are not asked over one socket where
+	// one reply of two was lost.
+	singleFor = time.Hour
 )
 
 // server is one DNS server, what is known about its health, and the idle
@@ -36,9 +39,11 @@ type server struct {
 	dead     bool
 	asleep   time.Time // until then a dead server is asked last
 	plain    time.Time // until then without EDNS
+	single   time.Time // until then one question at a time on a socket
 }
 
-// socket is a connected UDP socket and its buffer. One query at a time owns it.
+// socket is a connected UDP socket and its buffer. One query at a time owns it,
+// or the two for the addresses of a name.
 type socket struct {
 	conn net.Conn
 	uses int
@@ -155,5 +160,19 @@ func (s *server) edns(now time.Time) bool {
 func (s *server) noEDNS(now time.Time) {
 	s.mu.Lock()
 	s.plain = now.Add(plainFor)
+	s.mu.Unlock()
+}
+
+// pairs reports whether the server is in good health, EDNS included, and can
+// be asked two questions at once.
+func (s *server) pairs(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.dead && !now.Before(s.plain) && !now.Before(s.single)
+}
+
+func (s *server) apart(now time.Time) {
+	s.mu.Lock()
+	s.single = now.Add(singleFor)
 	s.mu.Unlock()
 }
