@@ -58,7 +58,7 @@ type Queue struct {
 	work   sync.WaitGroup
 	closed chan struct{} // Run has ended
 
-	lookups, loads, signs, notes pool.Pool
+	lookups, loads, signs, notes, runs pool.Pool
 
 	ctx  context.Context // Run's; set before any shard runs
 	wall func() time.Time
@@ -123,7 +123,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	q.work.Wait() // no run starts from here on, so the count only falls
 	close(halt)
 	shards.Wait()
-	for _, p := range []*pool.Pool{&q.lookups, &q.loads, &q.signs, &q.notes} {
+	for _, p := range []*pool.Pool{&q.lookups, &q.loads, &q.signs, &q.notes, &q.runs} {
 		p.Wait()
 	}
 	close(q.closed)

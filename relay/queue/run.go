@@ -82,7 +82,7 @@ func (s *shard) begin1(l *lane, p *part) {
 	}
 	s.q.work.Add(1)
 	s.q.metrics.Running.Inc()
-	go s.carry(r, deliver, p)
+	s.q.runs.Do(func() { s.carry(r, deliver, p) })
 	s.pull(l)
 }
 

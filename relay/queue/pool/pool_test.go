@@ -62,3 +62,30 @@ func TestClasses(t *testing.T) {
 		}
 	})
 }
+
+// The next task is for the goroutine that was busy last; of many that become
+// idle some stay, and after Wait none.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := Pool{}
+		gate := make(chan struct{})
+		for range 3 * keep {
+			p.Do(func() { <-gate })
+		}
+		close(gate)
+		synctest.Wait()
+		if len(p.idle) != keep || p.n != 0 {
+			t.Errorf("%d idle, %d busy", len(p.idle), p.n)
+		}
+		last := p.idle[keep-1]
+		p.Do(func() {})
+		synctest.Wait()
+		if len(p.idle) != keep || p.idle[keep-1] != last {
+			t.Errorf("%d idle, or another goroutine had the task", len(p.idle))
+		}
+		p.Wait()
+		if len(p.idle) != 0 {
+			t.Errorf("%d idle after the end", len(p.idle))
+		}
+	})
+}
