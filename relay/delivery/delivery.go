@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tenma/relay/delivery/client"
 	"tenma/relay/mail"
 )
 
@@ -21,6 +22,7 @@ type Client struct {
 	deps     Deps
 	pool     *pool
 	sessions sessions
+	buffers  client.Buffers
 	rough    memory // hosts on whose connections nothing rides behind a dot
 	noTLS    memory // hosts whose handshakes fail, by name and port
 	random   struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -158,10 +159,11 @@ func (o *opening) address(h mail.Host, a netip.Addr, plain, fellBack bool) (k *c
 		o.note(&at, finding{command: cmdConnect, err: dialError{err}})
 		return nil, false
 	}
-	if ap, err := netip.ParseAddrPort(nc.LocalAddr().String()); err == nil {
-		at.local = ap.Addr().Unmap()
+	if local, ok := nc.LocalAddr().(*net.TCPAddr); ok {
+		at.local = local.AddrPort().Addr().Unmap()
 	}
 	k = &conn{Conn: client.New(nc), place: at, key: *o.key, target: h, name: hostKey(h)}
+	k.Buffers = &o.client.buffers
 	k.Block = o.cfg.Timeouts.Block
 	k.Abort = o.ctx.Err
 	stop := context.AfterFunc(o.ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })

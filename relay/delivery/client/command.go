@@ -20,6 +20,7 @@ type MailParams struct {
 }
 
 func (c *Conn) line(verb, arg string) {
+	c.collecting()
 	c.out = append(c.out, verb...)
 	c.out = append(c.out, arg...)
 	c.out = append(c.out, '\r', '\n')
@@ -27,6 +28,7 @@ func (c *Conn) line(verb, arg string) {
 
 // Mail appends MAIL. The address must be Sendable.
 func (c *Conn) Mail(from smtp.Address, p MailParams) {
+	c.collecting()
 	b := append(c.out, "MAIL FROM:<"...)
 	b = from.Append(b)
 	b = append(b, '>')

@@ -37,6 +37,9 @@ type Conn struct {
 	Limit time.Time
 	// Ext is what the server offered last.
 	Ext Extensions
+	// Buffers, if set before anything else, lends memory: Rest, Quit and Close
+	// give it back.
+	Buffers *Buffers
 
 	nc      net.Conn
 	secure  bool
@@ -96,6 +99,9 @@ func (c *Conn) Reply(wait time.Duration) (Reply, error) {
 // failed but which may have said why before.
 func (c *Conn) Late(wait time.Duration) (Reply, error) {
 	c.wait, c.armed = wait, false
+	if c.in.buf == nil {
+		c.in.buf = c.Buffers.takeIn()
+	}
 	return c.in.next()
 }
 
@@ -146,11 +152,29 @@ func (c *Conn) Traffic() (read, wrote int64) {
 // Rest gives back what memory the connection does not need while it is idle.
 func (c *Conn) Rest() {
 	c.out = c.out[:0]
-	if cap(c.out) > keepAt {
+	if cap(c.out) > keepAt || cap(c.out) == outSize {
+		c.Buffers.give(nil, c.out)
 		c.out = nil
+	}
+	if !c.in.buffered() {
+		c.Buffers.give(c.in.buf, nil)
+		c.in.buf, c.in.start, c.in.end = nil, 0, 0
 	}
 	if cap(c.in.text) > keepAt {
 		c.in.text = nil
+	}
+}
+
+// release gives all memory back; the connection has ended.
+func (c *Conn) release() {
+	c.Buffers.give(c.in.buf, c.out)
+	c.out, c.in.buf, c.in.start, c.in.end = nil, nil, 0, 0
+}
+
+// collecting sees that there is a buffer to collect commands in.
+func (c *Conn) collecting() {
+	if c.out == nil {
+		c.out = c.Buffers.takeOut()
 	}
 }
 
@@ -254,11 +278,13 @@ func (c *Conn) Quit(wait time.Duration) {
 		}
 	}
 	_ = c.nc.Close() // crypto/tls gives its farewell five seconds
+	c.release()
 }
 
 // Close closes the connection without a word. TLS is not bid farewell either:
 // its alert could block.
 func (c *Conn) Close() {
+	defer c.release()
 	if tc, ok := c.nc.(*tls.Conn); ok {
 		_ = tc.NetConn().Close()
 		return
