@@ -3,6 +3,7 @@ package pebblespool_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -21,7 +22,8 @@ import (
 )
 
 // The backlog benchmark fills a spool on a real disk, kills the process that did
-// it, opens the spool again in this one and hands out what is in it:
+// it, opens the spool again in this one, hands out what is in it, removes all but
+// every nth (-backlog.keep), and looks half a minute later how much room is taken:
 //
 //	go test -run '^$' -bench Backlog -benchtime 1x ./spool/pebblespool -backlog 1000000
 //
@@ -34,6 +36,7 @@ var (
 	backlogDir  = flag.String("backlog.dir", "", "where the spool lies; empty: a temporary folder")
 	backlogMem  = flag.Int64("backlog.memory", 64<<20, "spool.memory")
 	memTableMiB = flag.Int64("backlog.memtable", 0, "MiB of a memtable; 0: the default")
+	backlogKeep = flag.Int("backlog.keep", 0, "which message is not removed: every nth; 0: none is kept")
 	committers  = flag.Int("backlog.sessions", 200, "how many commit at a time")
 )
 
@@ -77,27 +80,59 @@ func benchmarkBacklog(b *testing.B) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	var first time.Duration
-	n := 0
-	if err := s.Feed(ctx, func(spool.Entry) {
-		if n++; n == 1 {
-			first = time.Since(start)
-		}
-		if n == *backlog {
-			cancel()
-		}
-	}); err != nil {
+	ids := make([]spool.ID, 0, *backlog)
+	all := make(chan struct{})
+	fed := make(chan error, 1)
+	go func() {
+		fed <- s.Feed(ctx, func(e spool.Entry) {
+			if ids = append(ids, e.ID); len(ids) == 1 {
+				first = time.Since(start)
+			}
+			if len(ids) == *backlog {
+				close(all)
+			}
+		})
+	}()
+	select {
+	case <-all:
+	case err := <-fed:
 		b.Fatal(err)
 	}
 	whole := time.Since(start)
-	report("restart", before, n, s, fmt.Sprintf("open %v, first entry %v, all %v,", opened.Round(time.Millisecond), first.Round(time.Millisecond), whole.Round(time.Millisecond)))
+	report("restart", before, len(ids), s, fmt.Sprintf("open %v, first entry %v, all %v,", opened.Round(time.Millisecond), first.Round(time.Millisecond), whole.Round(time.Millisecond)))
 	b.ReportMetric(opened.Seconds(), "s-open")
 	b.ReportMetric(whole.Seconds(), "s-rebuilt")
-	if err := <-ended; err != nil {
+	before = usedNow()
+	removed := removeAll(b, s, ids)
+	time.Sleep(30 * time.Second)
+	report("drained", before, removed, s, "")
+	cancel()
+	if err := errors.Join(<-fed, <-ended); err != nil {
 		b.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// removeAll settles mail as delivered, and gives how much it was.
+func removeAll(b *testing.B, s *pebblespool.Spool, ids []spool.ID) (n int) {
+	var done sync.WaitGroup
+	for i, id := range ids {
+		if *backlogKeep > 0 && i%*backlogKeep == 0 {
+			continue
+		}
+		n++
+		done.Add(1)
+		s.Settle(spool.Settlement{ID: id, Remove: true}, func(err error) {
+			if err != nil {
+				b.Error(err)
+			}
+			done.Done()
+		})
+	}
+	done.Wait()
+	return n
 }
 
 // fillBacklog accepts the backlog, each message durably, and defers each once, as

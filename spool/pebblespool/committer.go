@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"tenma/spool/pebblespool/layout"
+	"tenma/spool/pebblespool/layout/inmem"
 )
 
 // maxGroup is how many octets a group takes before it is written; what is left
@@ -108,12 +109,11 @@ func (s *Spool) commitGroup(g *group, reqs []request) bool {
 		}
 	}
 	if !g.batch.Empty() {
-		s.lowered(g)
-		// The clock runs over the write alone: Pebble may try a failing table
-		// for ever, and the fence may park us.
-		watch := time.AfterFunc(s.o.CommitTimeout, func() { s.fence.Fail("commit", s.o.Dir, errTimeout) })
-		err := s.db.Apply(g.batch, pebble.Sync)
-		watch.Stop()
+		oldest := g.oldest(inmem.Last())
+		s.mu.Lock()
+		s.low.Adding(oldest)
+		s.mu.Unlock()
+		err := s.watched(func() error { return s.db.Apply(g.batch, pebble.Sync) })
 		if err != nil {
 			s.fence.Fail("commit", s.o.Dir, err)
 			return false
@@ -128,11 +128,19 @@ func (s *Spool) commitGroup(g *group, reqs []request) bool {
 	return true
 }
 
+// watched does what writes, and declares the spool sick if it takes too long: Pebble
+// may try a failing table for ever, and the fence may park us.
+func (s *Spool) watched(write func() error) error {
+	watch := time.AfterFunc(s.o.CommitTimeout, func() { s.fence.Fail("commit", s.o.Dir, errTimeout) })
+	defer watch.Stop()
+	return write()
+}
+
 // install makes a durable group known: to readers, to Feed and to the figures.
 func (s *Spool) install(g *group) {
 	s.mu.Lock()
 	s.inflight = nil
-	s.low.group = last()
+	s.low.Added()
 	for _, c := range g.order {
 		s.installChange(c)
 	}
@@ -164,6 +172,8 @@ func (s *Spool) installChange(c *change) {
 	s.stats.Entries += count(!c.removed) - count(known)
 	s.stats.BodyBytes += c.Size * (count(!c.removed) - count(known))
 	s.stats.Parked += count(c.parked) - count(known && c.wasParked)
+
+	s.removed += c.Size * count(c.removed)
 
 	cached := s.cache.Get(c.ID)
 	switch {

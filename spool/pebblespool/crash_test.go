@@ -36,12 +36,16 @@ func TestCrashEverywhere(t *testing.T) {
 	for name, percent := range map[string]int{"power": 0, "torn": 50, "kill": 100} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				steps := story(time.Now().Add(1000 * time.Hour))
+				dropped := 0
+				steps := story(time.Now().Add(1000*time.Hour), &dropped)
 				all := worlds(steps)
 				crashes := crashStory(t, steps, percent)
 				t.Logf("%d crash points", len(crashes))
 				if len(crashes) < 50 {
 					t.Fatal("the story hardly touches the disk")
+				}
+				if dropped != 1 {
+					t.Fatal("no dead tables were found")
 				}
 				if spared(crashes) < 3 {
 					t.Fatal("hardly a log begins where something stands")

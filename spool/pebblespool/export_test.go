@@ -5,6 +5,7 @@ import (
 
 	"tenma/spool"
 	"tenma/spool/pebblespool/layout"
+	"tenma/spool/pebblespool/layout/reclaim"
 )
 
 // Bodies calls fn for each stored chunk.
@@ -24,3 +25,17 @@ func (s *Spool) Bodies(fn func(spool.ID)) error {
 
 // Pebble gives the figures of the database.
 func (s *Spool) Pebble() *pebble.Metrics { return s.db.Metrics() }
+
+// Flush writes what is in memory to tables.
+func (s *Spool) Flush() error { return s.fenced(s.db.Flush) }
+
+// Reclaim deletes where no mail is any more.
+func (s *Spool) Reclaim() error { return s.fenced(s.keeper().Drop) }
+
+// ReclaimWhile is Reclaim; fn is called between the search and the deletion.
+func (s *Spool) ReclaimWhile(fn func()) error {
+	k := s.keeper()
+	del := k.Delete
+	k.Delete = func(dead []reclaim.Range) { fn(); del(dead) }
+	return s.fenced(k.Drop)
+}

@@ -109,7 +109,7 @@ func (b *brittle) sick(readable spool.Draft) {
 // power fails; the step under way is there whole or not at all.
 func TestFailEverywhere(t *testing.T) {
 	farOff := time.Now().Add(1000 * time.Hour)
-	steps := story(farOff)
+	steps := story(farOff, new(int))
 	all := worlds(steps)
 	var sickened int
 	for n := 0; ; n += every {

@@ -25,14 +25,14 @@ func TestLowMark(t *testing.T) {
 	if err := s.walk(spool.ID{}, all); err != nil { // of nothing: the mark goes up
 		t.Fatal(err)
 	}
-	if layout.Compare(s.low.at, id) <= 0 {
-		t.Fatalf("the mark of an empty spool is %v", s.low.at)
+	if layout.Compare(s.low.At, id) <= 0 {
+		t.Fatalf("the mark of an empty spool is %v", s.low.At)
 	}
-	s.lowered(g)
+	s.low.Adding(g.oldest(inmem.Last()))
 	if err := s.walk(spool.ID{}, all); err != nil {
 		t.Fatal(err)
 	}
-	if layout.Compare(s.low.at, id) > 0 {
-		t.Errorf("the mark is %v, behind %v, which is being written", s.low.at, id)
+	if layout.Compare(s.low.At, id) > 0 {
+		t.Errorf("the mark is %v, behind %v, which is being written", s.low.At, id)
 	}
 }

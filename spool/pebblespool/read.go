@@ -1,6 +1,7 @@
 package pebblespool
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -53,7 +54,7 @@ func (s *Spool) Get(_ context.Context, id spool.ID) (spool.Entry, error) {
 func (s *Spool) Open(_ context.Context, id spool.ID) (spool.Body, error) {
 	s.mu.Lock()
 	if l := s.cache.Get(id); l != nil && l.Mem != nil {
-		b := &memory{data: l.Mem.Data}
+		b := inMemory(l.Mem.Data)
 		s.mu.Unlock()
 		s.m.BodyReads.WithLabelValues("memory").Inc()
 		return b, nil
@@ -76,7 +77,7 @@ func (s *Spool) Open(_ context.Context, id spool.ID) (spool.Body, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &memory{data: data}, nil
+		return inMemory(data), nil
 	}
 	return s.openLarge(l)
 }
@@ -100,28 +101,15 @@ func (s *Spool) chunk(body spool.ID, size int64, n int) ([]byte, error) {
 }
 
 // memory is a body in memory.
-type memory struct {
-	data []byte
-	pos  int
+type memory struct{ bytes.Reader }
+
+func inMemory(data []byte) *memory {
+	m := new(memory)
+	m.Reset(data)
+	return m
 }
 
-func (m *memory) Size() int64  { return int64(len(m.data)) }
-func (m *memory) Close() error { return nil }
-
-func (m *memory) Read(p []byte) (int, error) {
-	if m.pos == len(m.data) && len(p) > 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, m.data[m.pos:])
-	m.pos += n
-	return n, nil
-}
-
-func (m *memory) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(m.data[m.pos:])
-	m.pos += n
-	return int64(n), err
-}
+func (*memory) Close() error { return nil }
 
 // large is a body that is read chunk by chunk. While it is open the committer
 // does not delete it: an iterator would protect it too, but would keep whole

@@ -6,63 +6,17 @@ import (
 
 	"tenma/spool"
 	"tenma/spool/pebblespool/layout"
+	"tenma/spool/pebblespool/layout/inmem"
 )
 
-// lowMark remembers an id that no entry is older than. Without it a scan from
-// the beginning would climb over the tombstones of all mail delivered so far.
-// Guarded by Spool.mu.
-type lowMark struct {
-	at      spool.ID // nothing is older
-	group   spool.ID // the oldest that the group under way adds
-	added   spool.ID // the oldest added since a scan that looks for a better mark began
-	looking bool     // there is such a scan
-}
-
-// last is behind every id.
-func last() (id spool.ID) {
-	for i := range id {
-		id[i] = 0xff
-	}
-	return id
-}
-
-func older(a, b spool.ID) spool.ID {
-	if layout.Compare(a, b) < 0 {
-		return a
-	}
-	return b
-}
-
-// lowered notes the ids that a group is about to add.
-func (s *Spool) lowered(g *group) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := &s.low
-	m.group = last()
+// oldest is the older of id and what the group adds.
+func (g *group) oldest(id spool.ID) spool.ID {
 	for _, c := range g.order {
 		if c.created {
-			m.group = older(m.group, c.ID)
+			id = inmem.Older(id, c.ID)
 		}
 	}
-	m.at, m.added = older(m.at, m.group), older(m.added, m.group)
-}
-
-// look begins a scan from the start and gives the id to begin at. The scan calls
-// found with the oldest entry that it saw.
-func (s *Spool) look() (from spool.ID, found func(spool.ID)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := &s.low
-	if m.looking {
-		return m.at, func(spool.ID) {}
-	}
-	// What the group under way adds may not be seen yet.
-	m.looking, m.added = true, m.group
-	return m.at, func(oldest spool.ID) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		m.looking, m.at = false, older(oldest, m.added)
-	}
+	return id
 }
 
 // walk calls fn for the entries behind from, by age, until it returns false.
@@ -70,10 +24,16 @@ func (s *Spool) look() (from spool.ID, found func(spool.ID)) {
 func (s *Spool) walk(from spool.ID, fn func(*layout.Stored) bool) error {
 	begin, found := from, func(spool.ID) {}
 	if from.IsZero() {
-		begin, found = s.look()
+		s.mu.Lock()
+		begin, found = s.low.Look()
+		s.mu.Unlock()
 	}
 	oldest := begin // if it cannot be found out
-	defer func() { found(oldest) }()
+	defer func() {
+		s.mu.Lock()
+		found(oldest)
+		s.mu.Unlock()
+	}()
 
 	snap := s.db.NewSnapshot()
 	defer snap.Close()
@@ -88,7 +48,7 @@ func (s *Spool) walk(from spool.ID, fn func(*layout.Stored) bool) error {
 		case err != nil:
 			return err
 		case e == nil && n == 0:
-			oldest = last()
+			oldest = inmem.Last()
 			return nil
 		case e == nil:
 			return nil

@@ -52,6 +52,7 @@ type Spool struct {
 	dying    map[spool.ID]struct{} // bodies that the group under way deletes
 	orphans  map[spool.ID]int64    // bodies to delete when the last reader closes, and their sizes
 	stats    spool.Stats
+	removed  int64 // octets of bodies removed in this run
 	closed   bool
 	readers  sync.WaitGroup
 
@@ -60,7 +61,7 @@ type Spool struct {
 	expiry    expiries
 	sharedNum int64 // records under r|
 
-	low  lowMark
+	low  inmem.Low
 	free disk.Reserve
 
 	staged atomic.Uint64 // number of bodies staged in this run
@@ -99,9 +100,9 @@ func Open(o Options) (*Spool, error) {
 		opened:     map[spool.ID]int{},
 		dying:      map[spool.ID]struct{}{},
 		orphans:    map[spool.ID]int64{},
+		low:        inmem.NewLow(),
 	}
 	s.feed.init()
-	s.low.group = last()
 	s.free = disk.Reserve{
 		Ask: o.FreeSpace, Percent: o.MinFreePercent, Bytes: o.MinFreeBytes, Gauge: o.Metrics.FreeBytes,
 	}
@@ -158,7 +159,7 @@ func (s *Spool) open() error {
 	if err := s.sweepStaged(b); err != nil {
 		return err
 	}
-	if s.sharedNum, err = s.count(layout.KindRefs); err != nil {
+	if s.sharedNum, err = layout.Count(db, layout.KindRefs); err != nil {
 		return err
 	}
 	if s.cache.Beyond, err = s.youngest(); err != nil {
@@ -235,6 +236,7 @@ func (s *Spool) Run(ctx context.Context) error {
 	settler := newStage(s.settleLoop)
 	stager := newStage(s.stageLoop)
 	committer := newStage(s.commitLoop)
+	keeper := newStage(s.keeper().Run)
 	select {
 	case <-ctx.Done():
 	case <-s.fence.Sick():
@@ -247,7 +249,7 @@ func (s *Spool) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	close(s.ended)
 	// Each hands what it holds to the next, so they end in this order.
-	for _, st := range []*stage{spares, stager, settler, committer} {
+	for _, st := range []*stage{spares, keeper, stager, settler, committer} {
 		st.end(s.fence.Sick())
 	}
 	if s.fence.Err() != nil {

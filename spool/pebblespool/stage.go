@@ -45,19 +45,6 @@ func (s *Spool) sweepStaged(b *pebble.Batch) error {
 	return it.Error()
 }
 
-// count counts the records of a kind.
-func (s *Spool) count(kind byte) (n int64, err error) {
-	it, err := s.iter([]byte{kind}, []byte{kind + 1})
-	if err != nil {
-		return 0, err
-	}
-	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
-		n++
-	}
-	return n, it.Error()
-}
-
 // Stage begins a large body. Its layout.Chunks are written as they come, by a
 // goroutine of their own and without syncing each, so that they hold up no
 // group; Finish syncs. The writer is for one goroutine.

@@ -85,8 +85,8 @@ func settles(name string, set spool.Settlement) step {
 
 // story is a small life of a spool: accepts alone and together, shared and
 // staged bodies, deferrals, a bounce, deliveries. farOff is when deferred mail
-// is due.
-func story(farOff time.Time) []step {
+// is due; dropped counts the times that dead tables were found.
+func story(farOff time.Time, dropped *int) []step {
 	large := spooltest.Text(storyID(90), spool.MaxInline+70_000)
 	staged := storyDraft(5, 0)
 	want := staged
@@ -99,6 +99,7 @@ func story(farOff time.Time) []step {
 	keyed.DedupeKey = []byte("key")
 	return []step{
 		commits("accept", storyDraft(1, 4000)),
+		{"fill a memtable", func(s *pebblespool.Spool) error { return s.Flush() }, func(world) {}},
 		commits("accept two that share", storyDraft(2, 20_000), share),
 		settles("change state", spool.Settlement{ID: storyID(1), State: []byte("tried")}),
 		settles("defer", spool.Settlement{ID: storyID(1), State: []byte("deferred"), Due: farOff, Park: true, Keys: []string{"word"}}),
@@ -124,6 +125,9 @@ func story(farOff time.Time) []step {
 		commits("accept more", storyDraft(7, 60_000)),
 		settles("deliver", spool.Settlement{ID: storyID(6), Remove: true}),
 		settles("deliver the deferred one", spool.Settlement{ID: storyID(1), Remove: true}),
+		{"drop dead tables", func(s *pebblespool.Spool) error {
+			return s.ReclaimWhile(func() { *dropped++ })
+		}, func(world) {}},
 		commits("accept last", storyDraft(8, 100)),
 	}
 }

@@ -26,7 +26,9 @@ func Pebble(f *Fence, memTable int64, m *Merging, log *slog.Logger) *pebble.Opti
 		LBaseMaxBytes: 64 << 30,
 		// A flush writes few, large tables.
 		FlushSplitBytes:       32 << 20,
-		L0CompactionThreshold: 4,
+		// Counts each layer twice. Less, and a small backlog is written once more as
+		// soon as a second layer lies on it (DESIGN.md, The room of removed mail).
+		L0CompactionThreshold: 8,
 		L0StopWritesThreshold: 40,
 		// The tables of rising ids lie side by side and cost no read more for being
 		// many; by default 500 of them (1 GiB) would be merged for their number.

@@ -71,6 +71,19 @@ func Bounds(low, high []byte) *pebble.IterOptions {
 	return &pebble.IterOptions{LowerBound: low, UpperBound: high}
 }
 
+// Count counts the records of a kind.
+func Count(r pebble.Reader, kind byte) (n int64, err error) {
+	it, err := r.NewIter(Bounds([]byte{kind}, []byte{kind + 1}))
+	if err != nil {
+		return 0, err
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	return n, it.Error()
+}
+
 // Walker reads envelopes and states side by side, in order of id.
 type Walker struct {
 	entries, states         *pebble.Iterator
