@@ -25,7 +25,7 @@ func Pebble(f *Fence, memTable int64, m *Merging, log *slog.Logger) *pebble.Opti
 		// levels would only be more to merge. Lasts up to 64 GiB of mail.
 		LBaseMaxBytes: 64 << 30,
 		// A flush writes few, large tables.
-		FlushSplitBytes:       32 << 20,
+		FlushSplitBytes: 32 << 20,
 		// Counts each layer twice. Less, and a small backlog is written once more as
 		// soon as a second layer lies on it (DESIGN.md, The room of removed mail).
 		L0CompactionThreshold: 8,
