@@ -59,8 +59,9 @@ func (c *Cache) pair(ctx context.Context, s *settings, name string) (v6, v4 prio
 		c.health(ctx, s, srv, begin, e)
 		priors[i] = prior{srv, msg, e}
 	}
-	if (got[0] == nil) != (got[1] == nil) && err != nil && time.Since(begin) >= s.patience()*9/10 {
-		srv.apart(begin) // some boxes on the way let one reply pass only
+	one, other := got[0] != nil, got[1] != nil
+	if one && other || one != other && err != nil && time.Since(begin) >= s.patience()*9/10 {
+		srv.paired(one && other, begin)
 	}
 	return priors[0], priors[1]
 }

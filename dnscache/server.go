@@ -21,9 +21,12 @@ const (
 	deadLongest = 2 * time.Minute
 	// plainFor is how long a server that does not know EDNS is spared it.
 	plainFor = time.Hour
-	// singleFor is how long two questions are not asked over one socket where
-	// one reply of two was lost.
-	singleFor = time.Hour
+	// singleAfter pairs in a row of which one reply was lost make a server one
+	// that is asked one question at a time on a socket, for singleFor: there are
+	// boxes that let one reply of two pass. A server that is overloaded loses
+	// replies too, but hardly so regularly.
+	singleAfter = 16
+	singleFor   = time.Hour
 )
 
 // server is one DNS server, what is known about its health, and the idle
@@ -39,6 +42,7 @@ type server struct {
 	dead     bool
 	asleep   time.Time // until then a dead server is asked last
 	plain    time.Time // until then without EDNS
+	halves   int       // pairs in a row of which one reply was lost
 	single   time.Time // until then one question at a time on a socket
 }
 
@@ -171,8 +175,14 @@ func (s *server) pairs(now time.Time) bool {
 	return !s.dead && !now.Before(s.plain) && !now.Before(s.single)
 }
 
-func (s *server) apart(now time.Time) {
+// paired notes that two questions at once had two replies, or only one.
+func (s *server) paired(whole bool, now time.Time) {
 	s.mu.Lock()
-	s.single = now.Add(singleFor)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.halves++; whole {
+		s.halves = 0
+	}
+	if s.halves >= singleAfter {
+		s.halves, s.single = 0, now.Add(singleFor)
+	}
 }
