@@ -10,14 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tenma/relay/queue/settings"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tenma/metrics"
 	"tenma/relay/queue/item"
 	"tenma/relay/queue/lanes"
 	"tenma/relay/queue/pool"
+	"tenma/relay/queue/settings"
 	"tenma/spool"
 )
 

@@ -5,11 +5,10 @@ import (
 	"sync"
 	"time"
 
-	"tenma/relay/queue/lanes"
-	"tenma/relay/queue/rest"
-
 	"tenma/relay/mail"
 	"tenma/relay/queue/fate"
+	"tenma/relay/queue/lanes"
+	"tenma/relay/queue/rest"
 	"tenma/relay/wire/smtp"
 )
 

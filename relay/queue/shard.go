@@ -5,12 +5,11 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"tenma/relay/queue/settings"
-
 	"tenma/relay/queue/fate"
 	"tenma/relay/queue/item"
 	"tenma/relay/queue/mailbox"
 	"tenma/relay/queue/rest"
+	"tenma/relay/queue/settings"
 	"tenma/spool"
 )
 
