@@ -19,6 +19,7 @@ type Set struct {
 	Bounce   *Bounce
 	DNS      *DNS
 	Spool    *Spool
+	HostTLS  *HostTLS
 }
 
 // New makes the collectors and registers them with r. Registering twice with
@@ -38,5 +39,6 @@ func New(r prometheus.Registerer) *Set {
 		Bounce:   newBounce(f),
 		DNS:      newDNS(f),
 		Spool:    newSpool(f),
+		HostTLS:  newHostTLS(f),
 	}
 }

@@ -35,6 +35,7 @@ import (
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/route"
 	"tenma/relay/queue"
 	"tenma/spool"
@@ -117,7 +118,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// newAdvisers makes what answers questions: DNS, routes, people, keys.
+// newAdvisers makes what answers questions: DNS, safety, routes, people, keys.
 func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	c := o.Config
 	if o.DialDNS != nil {
@@ -126,7 +127,10 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	if r.dns, err = dnscache.New(c.DNS, dnscache.Deps{Metrics: m.DNS, Log: o.Log}); err != nil {
 		return fmt.Errorf("dns: %w", err)
 	}
-	r.router = route.New(c.Route, r.dns)
+	r.hosttls = hosttls.New(c.HostTLS, hosttls.Deps{
+		Resolver: r.dns, Dialer: o.Dialer, Public: delivery.Public, Roots: o.Roots, Metrics: m.HostTLS, Log: o.Log,
+	})
+	r.router = route.New(c.Route, r.dns, r.hosttls)
 	people := c.Auth
 	people.Log, people.Metrics = o.Log, m.Auth
 	if r.people, err = auth.Open(people); err != nil {
@@ -201,7 +205,8 @@ func (r *Relay) announceMaildirs(c *config.Config) {
 func (r *Relay) newStages(o Options, m *metrics.Set) error {
 	c := o.Config
 	r.delivery = delivery.New(c.Delivery, delivery.Deps{
-		Resolver: resolver{r.dns}, Dialer: o.Dialer, Roots: o.Roots, Metrics: m.Delivery, Log: o.Log, Seed: o.Seed,
+		Resolver: resolver{r.dns}, Dialer: o.Dialer, Guard: r.hosttls, Results: r.hosttls, Roots: o.Roots, Metrics: m.Delivery,
+		Log: o.Log, Seed: o.Seed,
 	})
 	r.composer = bounce.New(bounce.Config{Hostname: c.Hostname, Postmaster: postmaster(c)}, bounce.Deps{Stager: r.spool, Metrics: m.Bounce, Log: o.Log})
 	r.queue = queue.New(c.Queue, queue.Deps{

@@ -29,6 +29,7 @@ import (
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/route"
 	"tenma/relay/queue"
 	"tenma/spool"
@@ -67,6 +68,7 @@ type Relay struct {
 	log *slog.Logger
 
 	dns        *dnscache.Cache
+	hosttls    *hosttls.Adviser
 	router     *route.Adviser
 	people     *auth.Directory
 	recipients *recipients
@@ -145,6 +147,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		{"queue", r.queue.Run},
 		{"delivery", r.delivery.Run},
 		{"mailbox", r.mailbox.Run},
+		{"hosttls", r.hosttls.Run},
 		{"dns", r.dns.Run},
 		{"admin", r.admin.Run},
 		{"spool", r.spool.Run},
@@ -261,6 +264,7 @@ func (r *Relay) Reload(c *config.Config) error {
 		}
 	}
 	warnUnchanged(r.log, r.config, c)
+	r.hosttls.Apply(c.HostTLS)
 	r.router.Apply(c.Route)
 	r.delivery.Apply(c.Delivery)
 	r.queue.Apply(c.Queue)

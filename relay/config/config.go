@@ -16,6 +16,7 @@ import (
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/route"
 	"tenma/relay/queue"
 	"tenma/relay/wire/smtp"
@@ -46,10 +47,11 @@ type Config struct {
 
 	Elsewhere []Elsewhere // domains whose mail we take for mailboxes that others keep
 
-	DNS   dnscache.Config
-	Route route.Config
-	Auth  auth.Config
-	DKIM  dkim.Config
+	DNS     dnscache.Config
+	HostTLS hosttls.Config
+	Route   route.Config
+	Auth    auth.Config
+	DKIM    dkim.Config
 }
 
 // TLS says which certificate the listeners show.

@@ -44,6 +44,7 @@ func (r *reader) routes(s *section, c *Config) {
 		rule.Kind, rule.Hosts, rule.LMTP = t.kind, t.hosts, t.scheme == "lmtp"
 		rule.Auth = r.credentials(s)
 		rule.TLS = r.demand(s, t, rule.Auth)
+		rule.Certificate = r.clientCertificate(s, rule.TLS)
 		c.Route.Rules = append(c.Route.Rules, rule)
 	})
 }
@@ -209,6 +210,7 @@ func (r *reader) secret(s *section, key string, into *string) *value {
 func (r *reader) demand(s *section, t *target, login *mail.Credentials) mail.TLSDemand {
 	words := map[string]mail.TLSDemand{
 		"opportunistic": mail.TLSOpportunistic, "none": mail.TLSNone, "required": mail.TLSRequired, "verified": mail.TLSVerified,
+		"dane": mail.TLSDANE,
 	}
 	word := "opportunistic"
 	loopback := len(t.hosts) > 0
@@ -218,7 +220,7 @@ func (r *reader) demand(s *section, t *target, login *mail.Credentials) mail.TLS
 	if login != nil && !loopback {
 		word = "verified"
 	}
-	v := s.choice("tls", &word, "opportunistic", "none", "required", "verified")
+	v := s.choice("tls", &word, "opportunistic", "none", "required", "verified", "dane")
 	switch {
 	case t.kind == mail.Discard && (v != nil || login != nil):
 		s.errorf(s.at, `to = "discard" opens no connection; tls, user and password mean nothing`)
@@ -229,7 +231,9 @@ func (r *reader) demand(s *section, t *target, login *mail.Credentials) mail.TLS
 			s.errorf(v.at, `smtps is TLS from the first octet with a verified certificate; tls = %q contradicts it`, word)
 		}
 		return mail.TLSImplicit
-	case login != nil && !loopback && word != "verified":
+	case t.scheme == "lmtp" && word == "dane":
+		s.errorf(v.at, `tls = "dane" is for SMTP; LMTP hosts have no TLSA records`)
+	case login != nil && !loopback && word != "verified" && word != "dane":
 		s.errorf(v.at, `tls = %q with a password: it is only sent over verified TLS; write tls = "verified" or to = "smtps://..."`, word)
 	}
 	return words[word]

@@ -101,29 +101,37 @@ func (r *reader) tls(s *section, c *Config) {
 		return
 	}
 	c.TLS.Certificate, c.TLS.Key = r.path(cert, true), r.path(key, true)
+	if pair := r.pair(certAt, keyAt, c.TLS.Certificate, c.TLS.Key); pair != nil {
+		r.leaf(certAt.at, pair.Leaf, c.Hostname)
+	}
+}
+
+// pair reads a certificate and its key; nil after an error, and for who only
+// peeks.
+func (r *reader) pair(certAt, keyAt *value, cert, key string) *tls.Certificate {
 	if r.peek {
-		return
+		return nil
 	}
-	certText, err := r.readFile(c.TLS.Certificate)
+	certText, err := r.readFile(cert)
 	if err != nil {
-		s.errorf(certAt.at, "certificate %s cannot be read: %s", c.TLS.Certificate, plain(err))
+		r.errorf(certAt.at, "certificate %s cannot be read: %s", cert, plain(err))
 	}
-	keyText, errKey := r.readFile(c.TLS.Key)
+	keyText, errKey := r.readFile(key)
 	if errKey != nil {
-		s.errorf(keyAt.at, "key %s cannot be read: %s", c.TLS.Key, plain(errKey))
+		r.errorf(keyAt.at, "key %s cannot be read: %s", key, plain(errKey))
 	}
 	if err != nil || errKey != nil {
-		return
+		return nil
 	}
-	if r.open(c.TLS.Key) {
-		s.warnf(keyAt.at, "everyone may read the key %s; chmod o-r", c.TLS.Key)
+	if r.open(key) {
+		r.warnf(keyAt.at, "everyone may read the key %s; chmod o-r", key)
 	}
 	pair, err := tls.X509KeyPair(certText, keyText)
 	if err != nil {
-		s.errorf(certAt.at, "certificate and key are not a usable pair: %s", strings.TrimPrefix(err.Error(), "tls: "))
-		return
+		r.errorf(certAt.at, "certificate and key are not a usable pair: %s", strings.TrimPrefix(err.Error(), "tls: "))
+		return nil
 	}
-	r.leaf(certAt.at, pair.Leaf, c.Hostname)
+	return &pair
 }
 
 // version reads a TLS version.
@@ -206,6 +214,7 @@ func (r *reader) dns(s *section, c *Config) {
 	dnssec := "auto"
 	s.choice("dnssec", &dnssec, "auto", "trusted")
 	c.DNS.TrustAD = dnssec == "trusted"
+	r.probe(s, c)
 	s.duration("timeout", &c.DNS.Timeout, 100*time.Millisecond, 5*time.Minute)
 	s.duration("min_ttl", &c.DNS.MinTTL, time.Second, time.Hour)
 	s.duration("max_ttl", &c.DNS.MaxTTL, time.Minute, 7*24*time.Hour)
@@ -213,6 +222,17 @@ func (r *reader) dns(s *section, c *Config) {
 	s.duration("serve_stale", &c.DNS.StaleFor, time.Second, 7*24*time.Hour)
 	s.size("cache_memory", &c.DNS.MaxMemory, 1<<20, tera)
 	s.close()
+}
+
+// probe reads the zone by which the resolver shows that it validates.
+func (r *reader) probe(s *section, c *Config) {
+	v := s.str("dnssec_probe", &c.HostTLS.Probe)
+	if v == nil || v.text == "." {
+		return
+	}
+	if d, err := smtp.ParseDomain(strings.TrimSuffix(v.text, ".")); err != nil || d.IsLiteral() {
+		s.errorf(v.at, `dnssec_probe: %q is no zone; write "." (the root) or a signed zone that every server here knows`, clip(v.text))
+	}
 }
 
 func (r *reader) delivery(s *section, c *Config) {
@@ -243,7 +263,11 @@ func (r *reader) delivery(s *section, c *Config) {
 	}
 	d.Timeouts = delivery.DefaultTimeouts()
 	s.boolean("private_destinations", &d.PrivateDestinations)
-	c.Route.PrivateDestinations = d.PrivateDestinations
+	c.Route.PrivateDestinations, c.HostTLS.PrivateDestinations = d.PrivateDestinations, d.PrivateDestinations
+	dane, sts := true, true
+	s.boolean("dane", &dane)
+	s.boolean("mta_sts", &sts)
+	c.HostTLS.NoDANE, c.HostTLS.NoSTS = !dane, !sts
 	pipelining, bdat := true, true
 	s.boolean("pipelining", &pipelining)
 	s.boolean("bdat", &bdat)

@@ -26,8 +26,9 @@ var forbidden = [...]netip.Prefix{
 	netip.MustParsePrefix("fec0::/10"),     // site-local of old, RFC 3879
 }
 
-// public reports an address that a mail exchanger of a stranger may have.
-func public(a netip.Addr) bool {
+// Public reports an address that a host of a stranger may have, that of a mail
+// exchanger or another to which a stranger's name leads us.
+func Public(a netip.Addr) bool {
 	if !a.IsValid() || a.IsLoopback() || a.IsPrivate() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
 		return false
 	}

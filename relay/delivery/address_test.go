@@ -14,11 +14,11 @@ func TestPublic(t *testing.T) {
 		"0.0.0.0": false, "0.1.2.3": false, "100.64.0.1": false, "224.0.0.1": false, "255.255.255.255": false, "240.0.0.1": false,
 		"::": false, "fc00::1": false, "fe80::1": false, "fec0::1": false, "ff02::1": false,
 	} {
-		if got := public(netip.MustParseAddr(text)); got != want {
+		if got := Public(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s: %v", text, got)
 		}
 	}
-	if public(netip.Addr{}) {
+	if Public(netip.Addr{}) {
 		t.Error("no address is public")
 	}
 }
@@ -57,7 +57,7 @@ func TestInterleaved(t *testing.T) {
 	}
 }
 
-// The memories are bounded.
+// The memory is bounded.
 func TestMemoryIsBounded(t *testing.T) {
 	var m memory
 	for i := range maxHosts + 100 {
@@ -65,12 +65,5 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if len(m.until) > maxHosts {
 		t.Errorf("%d hosts remembered", len(m.until))
-	}
-	var s sessions
-	for i := range maxSessions + 100 {
-		s.of(sessionKey{host: string(rune(i))})
-	}
-	if len(s.caches) > maxSessions {
-		t.Errorf("%d sessions remembered", len(s.caches))
 	}
 }

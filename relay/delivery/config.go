@@ -48,6 +48,8 @@ func DefaultTimeouts() Timeouts {
 type Deps struct {
 	Resolver Resolver
 	Dialer   Dialer         // nil: the system's
+	Guard    Guard          // nil: the route's demand is all
+	Results  Results        // nil: nobody wants them
 	Roots    *x509.CertPool // nil: the system's
 	Metrics  *metrics.Delivery
 	Log      *slog.Logger // nil: silence

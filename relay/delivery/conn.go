@@ -2,34 +2,33 @@ package delivery
 
 import (
 	"container/list"
+	"crypto/tls"
 	"net/netip"
 	"strconv"
 	"time"
 
 	"tenma/relay/delivery/client"
+	"tenma/relay/delivery/handshake"
 	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
 )
 
 // key is what a connection was opened for; another attempt may use it only if
-// it has the same key and one of its hosts.
+// it has the same key and one of its hosts, and if what the connection was safe
+// enough for is what the attempt demands of that host.
 type key struct {
 	lane   mail.Lane
 	source mail.Source
 	kind   mail.Kind // an MX is held to public addresses, a configured host is not
-	demand mail.TLSDemand
 	lmtp   bool
 	auth   mail.Credentials
+	cert   *tls.Certificate
 }
 
-// keyOf gives the key of an attempt. A message that demands REQUIRETLS needs a
-// host that shows who it is (RFC 8689 section 4.2.1).
+// keyOf gives the key of an attempt.
 func keyOf(a *mail.Attempt) key {
 	r := &a.Route
-	k := key{lane: r.Lane, source: r.Source, kind: r.Kind, demand: r.TLS, lmtp: r.LMTP}
-	if a.Envelope.RequireTLS && (k.demand == mail.TLSOpportunistic || k.demand == mail.TLSRequired) {
-		k.demand = mail.TLSVerified
-	}
+	k := key{lane: r.Lane, source: r.Source, kind: r.Kind, lmtp: r.LMTP, cert: r.Certificate}
 	if r.Auth != nil {
 		k.auth = *r.Auth
 	}
@@ -52,23 +51,32 @@ type conn struct {
 	place
 	key    key
 	target mail.Host
-	name   string        // hostKey of target
-	phases mail.Phases   // of opening it; the first transaction reports them
-	rest   *list.Element // its place in pool.rest, while it is idle
-	used   int           // transactions begun
-	batch  int           // recipients that the host takes in one transaction, 0: not known
-	reused bool          // it came out of the pool
-	clean  bool          // a transaction ended well: the next may ride behind a dot
-	dirty  bool          // a transaction was left open: RSET before the next
-	since  time.Time     // when it became idle
+	safety mail.Safety
+	shake  handshake.Handshake // of TLS, if there was one
+	name   string              // hostKey of target
+	phases mail.Phases         // of opening it; the first transaction reports them
+	rest   *list.Element       // its place in pool.rest, while it is idle
+	used   int                 // transactions begun
+	batch  int                 // recipients that the host takes in one transaction, 0: not known
+	reused bool                // it came out of the pool
+	clean  bool                // a transaction ended well: the next may ride behind a dot
+	dirty  bool                // a transaction was left open: RSET before the next
+	since  time.Time           // when it became idle
 }
 
-// fits ranks the connection for an attempt whose key is want: by the
-// preference of its host among the attempt's.
-func (k *conn) fits(want *key, hosts []mail.Host) (rank int, ok bool) {
-	for i := range hosts {
-		if h := &hosts[i]; h.Port == k.target.Port && h.Addr == k.target.Addr && h.Name == k.target.Name {
-			return int(h.Pref), k.key == *want
+// fits ranks the connection for a job: by the preference of its host among the
+// attempt's. What the attempt demands of the host is asked anew each time, since
+// it may be another domain's, and the host's records may have changed; but
+// nobody waits for it here.
+func (k *conn) fits(j *job, g Guard) (rank int, ok bool) {
+	if k.key != j.key {
+		return 0, false
+	}
+	r := &j.a.Route
+	for i := range r.Hosts {
+		if h := &r.Hosts[i]; h.Port == k.target.Port && h.Addr == k.target.Addr && h.Name == k.target.Name {
+			s, known := g.Cached(r, h, j.a.Envelope.RequireTLS)
+			return int(h.Pref), known && k.safety.Same(&s)
 		}
 	}
 	return 0, false
@@ -106,16 +114,6 @@ const (
 	cmdBdat     = "BDAT"
 	cmdDot      = "."
 )
-
-// demands are the names of TLS demands in TLSInfo.Policy.
-var demands = [...]string{"opportunistic", "none", "required", "verified", "implicit"}
-
-func policyName(d mail.TLSDemand) string {
-	if int(d) < len(demands) {
-		return demands[d]
-	}
-	return "unknown"
-}
 
 // ours is an error that carries the reply we compose where a remote has none to
 // give, or gave one that must not be believed.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tenma/relay/delivery/client"
+	"tenma/relay/delivery/handshake"
 	"tenma/relay/mail"
 )
 
@@ -21,7 +22,7 @@ type Client struct {
 	config   atomic.Pointer[Config]
 	deps     Deps
 	pool     *pool
-	sessions sessions
+	sessions handshake.Sessions
 	buffers  client.Buffers
 	rough    memory // hosts on whose connections nothing rides behind a dot
 	noTLS    memory // hosts whose handshakes fail, by name and port
@@ -35,6 +36,9 @@ type Client struct {
 func New(cfg Config, deps Deps) *Client {
 	if deps.Dialer == nil {
 		deps.Dialer = systemDialer{}
+	}
+	if deps.Guard == nil {
+		deps.Guard = plainGuard{}
 	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)

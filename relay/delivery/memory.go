@@ -1,19 +1,19 @@
 package delivery
 
 import (
-	"crypto/tls"
 	"sync"
 	"time"
-
-	"tenma/relay/mail"
 )
 
 // Sizes and times of what is remembered about hosts.
 const (
-	maxHosts    = 4096      // hosts with an entry in one memory
-	roughFor    = time.Hour // no riding behind a dot after it cost messages
-	brokenFor   = time.Hour // no STARTTLS after a handshake failed, where nothing is demanded
-	maxSessions = 4096      // (source, host, demand) with TLS sessions to resume
+	maxHosts = 4096      // hosts with an entry in one memory
+	roughFor = time.Hour // no riding behind a dot after it cost messages
+
+	// brokenFor is how long no STARTTLS is tried after a handshake failed, where
+	// nothing is demanded. TLS that is broken stays broken for days, and each try
+	// costs both sides a connection.
+	brokenFor = 72 * time.Hour
 )
 
 // memory is a bounded set of hosts whose members expire. When it is full and
@@ -56,37 +56,4 @@ func (m *memory) has(host string) bool {
 		return false
 	}
 	return ok
-}
-
-// sessionKey separates TLS sessions: one that was made under a weaker demand,
-// from another source or with another host is never resumed.
-type sessionKey struct {
-	source, host string
-	demand       mail.TLSDemand
-}
-
-// sessions keeps the TLS sessions that can be resumed.
-type sessions struct {
-	mu     sync.Mutex
-	caches map[sessionKey]tls.ClientSessionCache
-}
-
-func (s *sessions) of(k sessionKey) tls.ClientSessionCache {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c, ok := s.caches[k]; ok {
-		return c
-	}
-	if s.caches == nil {
-		s.caches = map[sessionKey]tls.ClientSessionCache{}
-	}
-	for old := range s.caches {
-		if len(s.caches) < maxSessions {
-			break
-		}
-		delete(s.caches, old)
-	}
-	c := tls.NewLRUClientSessionCache(1)
-	s.caches[k] = c
-	return c
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/netip"
+
+	"tenma/relay/mail"
 )
 
 // Resolver finds the addresses of a host, IPv6 and IPv4, in the order to try.
@@ -18,3 +20,16 @@ type Resolver interface {
 type Dialer interface {
 	Dial(ctx context.Context, local netip.Addr, to netip.AddrPort) (net.Conn, error)
 }
+
+// Guard answers how safe a connection to a host of a route must be. An error
+// says why the host may not be used for this mail: an *smtp.Error.
+type Guard interface {
+	Demand(ctx context.Context, r *mail.Route, h *mail.Host, requireTLS bool) (mail.Safety, error)
+	// Cached is Demand without waiting: ok is false if it would have to wait, and
+	// if the host may not be used.
+	Cached(r *mail.Route, h *mail.Host, requireTLS bool) (s mail.Safety, ok bool)
+}
+
+// Results takes what became of the protection of each session, for counting and
+// for reports (RFC 8460). It does not wait.
+type Results interface{ Count(r *mail.TLSResult) }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"tenma/relay/delivery/client"
+	"tenma/relay/delivery/handshake"
 	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
 )
@@ -27,17 +29,20 @@ type opening struct {
 	client *Client
 	cfg    *Config
 	ctx    context.Context
+	job    *job
 	key    *key
-	tries  int // connections left
+	safety mail.Safety // that the host in hand must have
+	tries  int         // connections left
 	phases mail.Phases
 	last   *mail.Outcome // that weighs most so far
 }
 
 // open gives a session with one of the hosts, in the slot that the caller has,
 // or the outcome of having none.
-func (c *Client) open(ctx context.Context, cfg *Config, k *key, hosts []mail.Host) (*conn, mail.Outcome) {
-	o := &opening{client: c, cfg: cfg, ctx: ctx, key: k, tries: maxAddresses}
-	for _, h := range ordered(hosts, c.dice) {
+func (c *Client) open(ctx context.Context, cfg *Config, j *job) (*conn, mail.Outcome) {
+	o := &opening{client: c, cfg: cfg, ctx: ctx, job: j, key: &j.key, tries: maxAddresses}
+	o.safety.TLS = j.a.Route.TLS
+	for _, h := range ordered(j.a.Route.Hosts, c.dice) {
 		if o.tries == 0 {
 			break
 		}
@@ -59,7 +64,7 @@ func (c *Client) open(ctx context.Context, cfg *Config, k *key, hosts []mail.Hos
 // before.
 func (o *opening) note(at *place, f finding) {
 	out := judge(at, f)
-	out.TLS.Policy = policyName(o.key.demand)
+	out.TLS.Policy = handshake.PolicyName(&o.safety)
 	if o.last == nil || !out.Reply.Permanent() || o.last.Reply.Permanent() {
 		o.last = &out
 	}
@@ -68,6 +73,10 @@ func (o *opening) note(at *place, f finding) {
 // host tries the addresses of one host.
 func (o *opening) host(h mail.Host) *conn {
 	at := &place{host: h.Name}
+	if err := o.demand(&h); err != nil {
+		o.note(at, finding{command: cmdStartTLS, err: err})
+		return nil
+	}
 	addrs, err := o.addresses(h)
 	if err != nil {
 		o.note(at, finding{command: cmdDNS, err: err})
@@ -84,8 +93,8 @@ func (o *opening) host(h mail.Host) *conn {
 			continue
 		}
 		o.tries--
-		plain := o.key.demand == mail.TLSNone
-		broken := o.key.demand == mail.TLSOpportunistic && o.client.noTLS.has(hostKey(h))
+		plain := o.safety.TLS == mail.TLSNone
+		broken := o.safety.TLS == mail.TLSOpportunistic && o.client.noTLS.has(hostKey(h))
 		k, fellBack := o.address(h, a, plain || broken, broken)
 		if k == nil && fellBack && o.ctx.Err() == nil {
 			// Where any protection was welcome but none demanded, broken TLS is
@@ -133,18 +142,18 @@ func (o *opening) allowed(a netip.Addr) bool {
 			return false
 		}
 	}
-	return public(a)
+	return Public(a)
 }
 
 // address opens a session with one address. fellBack says that the TLS
 // handshake failed and that plaintext would do.
-func (o *opening) address(h mail.Host, a netip.Addr, plain, fellBack bool) (k *conn, handshake bool) {
+func (o *opening) address(h mail.Host, a netip.Addr, plain, fellBack bool) (k *conn, broken bool) {
 	port := h.Port
 	if port == 0 {
 		port = 25
 	}
 	at := place{host: h.Name, peer: netip.AddrPortFrom(a, port), fellBack: fellBack}
-	at.tls.Policy = policyName(o.key.demand)
+	at.tls.Policy = handshake.PolicyName(&o.safety)
 	local := o.key.source.IPv4
 	if a.Is6() {
 		local = o.key.source.IPv6
@@ -162,7 +171,7 @@ func (o *opening) address(h mail.Host, a netip.Addr, plain, fellBack bool) (k *c
 	if local, ok := nc.LocalAddr().(*net.TCPAddr); ok {
 		at.local = local.AddrPort().Addr().Unmap()
 	}
-	k = &conn{Conn: client.New(nc), place: at, key: *o.key, target: h, name: hostKey(h)}
+	k = &conn{Conn: client.New(nc), place: at, key: *o.key, target: h, safety: o.safety, name: hostKey(h)}
 	k.Buffers = &o.client.buffers
 	k.Block = o.cfg.Timeouts.Block
 	k.Abort = o.ctx.Err
@@ -189,14 +198,16 @@ func (o *opening) address(h mail.Host, a netip.Addr, plain, fellBack bool) (k *c
 	} else {
 		k.Close()
 	}
-	return nil, o.key.demand == mail.TLSOpportunistic && !plain && f.err != nil && f.command == cmdStartTLS && !errors.Is(f.err, client.ErrInjected)
+	return nil, o.safety.TLS == mail.TLSOpportunistic && !plain && f.err != nil && f.command == cmdStartTLS && !errors.Is(f.err, client.ErrInjected)
 }
 
 // session greets, secures and logs in. If it fails, the finding says how.
 func (o *opening) session(k *conn, plain bool) (finding, bool) {
 	t := &o.cfg.Timeouts
-	if o.key.demand == mail.TLSImplicit {
-		if err := o.secure(k, func() error { return k.Secure(o.tlsConfig(k), t.StartTLS) }); err != nil {
+	if o.safety.TLS == mail.TLSImplicit {
+		err := o.secure(k, func() error { return k.Secure(o.tlsConfig(k), t.StartTLS) })
+		o.report(&k.place, cmp.Or(err, k.shake.Doubt))
+		if err != nil {
 			return finding{command: cmdStartTLS, err: err}, false
 		}
 	}
@@ -219,15 +230,17 @@ func (o *opening) session(k *conn, plain bool) (finding, bool) {
 	return finding{}, true
 }
 
-// startTLS meets the demand of the route.
+// startTLS meets the demand, and reports what came of it.
 func (o *opening) startTLS(k *conn, plain bool, name string) (finding, bool) {
-	if plain || o.key.demand == mail.TLSImplicit {
+	if plain || o.safety.TLS == mail.TLSImplicit {
 		return finding{}, true
 	}
-	demanded := o.key.demand != mail.TLSOpportunistic
+	demanded := o.safety.TLS != mail.TLSOpportunistic
 	if !k.Ext.StartTLS {
+		own := ours(451, smtp.Status{4, 7, 4}, k.host+" does not offer TLS, which is demanded")
+		o.report(&k.place, mail.FaultNoSTARTTLS)
 		if demanded {
-			return finding{command: cmdStartTLS, err: ours(451, smtp.Status{4, 7, 4}, k.host+" does not offer TLS, which is demanded")}, false
+			return finding{command: cmdStartTLS, err: own}, false
 		}
 		return finding{}, true
 	}
@@ -236,6 +249,11 @@ func (o *opening) startTLS(k *conn, plain bool, name string) (finding, bool) {
 		r, err = k.StartTLS(o.tlsConfig(k), o.cfg.Timeouts.StartTLS, o.cfg.Timeouts.StartTLS)
 		return err
 	})
+	if err == nil && !r.Positive() {
+		o.report(&k.place, mail.FaultNoSTARTTLS)
+	} else {
+		o.report(&k.place, cmp.Or(err, k.shake.Doubt))
+	}
 	switch {
 	case err != nil:
 		return finding{command: cmdStartTLS, err: err}, false

@@ -56,8 +56,10 @@ func (s *session) leg() {
 		return
 	}
 	fit := func(k *conn) (int, bool) {
-		rank, ok := k.fits(&j.key, j.a.Route.Hosts)
-		return rank, ok && !j.fresh && k.used < s.cfg.ConnectionMessages
+		if j.fresh || k.used >= s.cfg.ConnectionMessages {
+			return 0, false
+		}
+		return k.fits(j, s.client.deps.Guard)
 	}
 	k, err := s.client.pool.acquire(s.ctx, j.key.lane, s.cfg.LaneConnections, fit, s.client.quit)
 	if err != nil {
@@ -69,7 +71,7 @@ func (s *session) leg() {
 		s.client.deps.Metrics.Reused.Inc()
 	} else {
 		var failed mail.Outcome
-		if k, failed = s.client.open(s.ctx, s.cfg, &j.key, j.a.Route.Hosts); k == nil {
+		if k, failed = s.client.open(s.ctx, s.cfg, j); k == nil {
 			s.client.pool.release(j.key.lane)
 			s.settleAll(j, failed)
 			return
@@ -139,7 +141,7 @@ func (s *session) take() *piece {
 			return nil
 		}
 		j := newJob(a)
-		if _, ok := s.k.fits(&j.key, a.Route.Hosts); !ok {
+		if _, ok := s.k.fits(j, s.client.deps.Guard); !ok {
 			s.other = j
 			return nil
 		}

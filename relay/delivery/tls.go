@@ -2,57 +2,31 @@ package delivery
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"strings"
 	"time"
 
 	"tenma/relay/delivery/client"
-	"tenma/relay/mail"
+	"tenma/relay/delivery/handshake"
 )
 
-var errNoCertificate = errors.New("the host showed no certificate")
-
-// tlsConfig makes the configuration of one handshake. Go's own verification is
-// off; VerifyConnection does it, since that is called for resumed sessions too
-// (VerifyPeerCertificate is not).
+// tlsConfig makes the configuration of one handshake.
 func (o *opening) tlsConfig(k *conn) *tls.Config {
-	demand := o.key.demand
-	return &tls.Config{
-		ServerName:         strings.Trim(k.host, "[]"),
-		InsecureSkipVerify: true, // see VerifyConnection
-		MinVersion:         o.cfg.minimum(demand),
-		ClientSessionCache: o.client.sessions.of(sessionKey{source: o.key.source.Name, host: k.name, demand: demand}),
-		VerifyConnection: func(s tls.ConnectionState) error {
-			err := verify(&s, k.host, o.client.deps.Roots)
-			k.tls.Verified = err == nil
-			if demand == mail.TLSVerified || demand == mail.TLSImplicit {
-				return err
-			}
-			return nil
-		},
+	k.shake = handshake.Handshake{
+		Host: k.host, Safety: &k.safety, Minimum: o.cfg.minimum(k.safety.TLS), Roots: o.client.deps.Roots, Certificate: o.key.cert,
+		Sessions: o.client.sessions.Of(handshake.Key{
+			Source: o.key.source.Name, Host: k.name, Demand: k.safety.TLS, Digest: k.safety.Digest(), Certificate: o.key.cert,
+		}),
 	}
-}
-
-// verify checks the certificate against the roots and the host's name (RFC
-// 6125 section 6, by way of crypto/x509).
-func verify(s *tls.ConnectionState, host string, roots *x509.CertPool) error {
-	if len(s.PeerCertificates) == 0 {
-		return errNoCertificate
-	}
-	others := x509.NewCertPool()
-	for _, c := range s.PeerCertificates[1:] {
-		others.AddCert(c)
-	}
-	_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: host, Roots: roots, Intermediates: others, CurrentTime: time.Now()})
-	return err
+	return k.shake.Config()
 }
 
 // secure runs a handshake, times it, and notes what it came to.
-func (o *opening) secure(k *conn, handshake func() error) error {
+func (o *opening) secure(k *conn, shake func() error) error {
 	start := time.Now()
-	err := handshake()
+	err := shake()
 	o.phases.TLS += time.Since(start)
+	k.tls.Verified = k.shake.Verified
 	handshakes := o.client.deps.Metrics.Handshakes
 	s := k.TLS()
 	if s == nil {

@@ -1,8 +1,10 @@
 package mail
 
 import (
+	"crypto/tls"
 	"net/netip"
 
+	"tenma/relay/wire/mtasts"
 	"tenma/relay/wire/smtp"
 )
 
@@ -32,6 +34,7 @@ const (
 	TLSRequired                       // STARTTLS or nothing, any certificate
 	TLSVerified                       // STARTTLS or nothing, certificate must match the host
 	TLSImplicit                       // TLS from the first octet, certificate must match (smtps)
+	TLSDANE                           // STARTTLS or nothing, certificate must match the host's TLSA records
 )
 
 // Source is one of our outbound identities.
@@ -62,7 +65,16 @@ type Route struct {
 	Domain smtp.Domain // the recipient domain that was asked for
 	Hosts  []Host      // lowest preference first
 	LMTP   bool
-	TLS    TLSDemand
+	TLS    TLSDemand // what the configuration demands; Safety says what a host must show in the end
 	Auth   *Credentials
 	Source Source
+
+	// Secure says that whoever named the hosts may be believed: the
+	// configuration, or MX records that were validated (DNSSEC).
+	Secure bool
+	// STS is what the domain says by MTA-STS, nil for nothing. It is the
+	// domain's affair, not the lane's: other mail of the lane may have another.
+	STS *mtasts.Policy
+	// Certificate is shown to hosts that ask for one; nil: none is.
+	Certificate *tls.Certificate
 }

@@ -30,11 +30,12 @@ import (
 func cmdDNS(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 2)
 	faults := map[string]dnstest.Fault{"ok": dnstest.None, "servfail": dnstest.ServFail, "silent": dnstest.Silence, "refused": dnstest.Refuse}
-	f, ok := faults[args[0]]
-	if !ok {
+	m := dnstest.Manner{Insecure: args[0] == "insecure"}
+	var ok bool
+	if m.Fault, ok = faults[args[0]]; !ok && !m.Insecure {
 		ts.Fatalf("no fault %q", args[0])
 	}
-	world(ts).DNS.Misbehave(strings.Join(args[1:], " "), dnstest.Manner{Fault: f})
+	world(ts).DNS.Misbehave(strings.Join(args[1:], " "), m)
 }
 
 func cmdDisk(ts *testscript.TestScript, neg bool, args []string) {

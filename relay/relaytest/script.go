@@ -20,7 +20,8 @@ import (
 //
 //	receiver NAME ADDRESS [WORD...]  a host that takes mail, or its new manner
 //	blackhole ADDRESS [off]          connections to there hang
-//	zone FILE                        another zone from now on (the first is the file "zone")
+//	zone FILE                        another zone from now on (the first is the file "zone");
+//	                                 KEY(RECEIVER) in it is the SHA-256 of the receiver's key
 //	start [FILE]                     start the relay; default "relay.toml"
 //	drain / crash                    drain it / cut its power
 //	smtp [-from A] [-to A:P] FILE    a dialogue, see World.Dialogue
@@ -34,7 +35,10 @@ import (
 //	queue                            the queue to stdout, a line a recipient, or "empty"
 //	retry, hold, release, delete [TO] what an operator does, to all messages or to those for TO;
 //	                                 the number of messages goes to stdout
-//	dns FAULT [TYPE] NAME            DNS is ok, servfail, silent or refused about a name
+//	dns FAULT [TYPE] NAME            DNS is ok, servfail, silent, refused or insecure about a name
+//	dnssec on|off                    what DNS answers is validated
+//	policy DOMAIN ADDRESS [FILE]     the MTA-STS policy of a domain at its web server; none without FILE
+//	metric NAME                      its values go to stdout
 //	disk full|free                   the spool's disk
 //	user ADDRESS PASSWORD            an account, before start
 //	settings ADDRESS KEY=VALUE...    of an account: forward, keep, vacation, quota,
@@ -111,7 +115,7 @@ func commands() map[string]command {
 		},
 		"zone": func(ts *testscript.TestScript, neg bool, args []string) {
 			need(ts, neg, args, 1)
-			ts.Check(world(ts).DNS.SetZone(ts.ReadFile(args[0])))
+			ts.Check(world(ts).DNS.SetZone(world(ts).withKeys(ts.ReadFile(args[0]))))
 		},
 		"start": cmdStart,
 		"drain": func(ts *testscript.TestScript, neg bool, _ []string) { ts.Check(world(ts).Stop()) },
@@ -128,14 +132,20 @@ func commands() map[string]command {
 			time.Sleep(d) // the bubble's clock, not the wall's
 			synctest.Wait()
 		},
-		"got":      cmdGot,
-		"maillog":  cmdMailLog,
-		"queue":    cmdQueue,
-		"retry":    operate((*queue.Queue).Retry),
-		"hold":     operate((*queue.Queue).Hold),
-		"release":  operate((*queue.Queue).Release),
-		"delete":   operate((*queue.Queue).Delete),
-		"dns":      cmdDNS,
+		"got":     cmdGot,
+		"maillog": cmdMailLog,
+		"queue":   cmdQueue,
+		"retry":   operate((*queue.Queue).Retry),
+		"hold":    operate((*queue.Queue).Hold),
+		"release": operate((*queue.Queue).Release),
+		"delete":  operate((*queue.Queue).Delete),
+		"dns":     cmdDNS,
+		"dnssec": func(ts *testscript.TestScript, neg bool, args []string) {
+			need(ts, neg, args, 1)
+			world(ts).DNS.Secure(args[0] == "on")
+		},
+		"policy":   cmdPolicy,
+		"metric":   cmdMetric,
 		"disk":     cmdDisk,
 		"user":     cmdUser,
 		"settings": cmdSettings,

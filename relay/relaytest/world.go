@@ -16,6 +16,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"tenma/bench/internet"
 	"tenma/bench/internet/fakenet"
@@ -64,6 +65,10 @@ type World struct {
 	ca     *authority   // made when first needed
 	keys   map[string][]string
 
+	certs    map[string]*tls.Config // of receivers
+	policies map[string]*policyHost // by domain
+	registry *prometheus.Registry   // of the running relay
+
 	relay *relay.Relay
 	host  *host // the relay's side of the network
 	stop  context.CancelFunc
@@ -80,7 +85,7 @@ func New(t TB, dir, zone string) *World {
 	return &World{
 		Net: fakenet.New(), DNS: dnstest.New(zone), Dir: dir, t: t, disk: vfs.NewCrashableMem(), random: rand.New(rand.NewPCG(1, 2)),
 		ctx: ctx, cancel: cancel, receivers: map[string]*internet.Receiver{}, arrived: make(chan struct{}), keys: map[string][]string{},
-		broken: new(atomic.Bool),
+		broken: new(atomic.Bool), certs: map[string]*tls.Config{}, policies: map[string]*policyHost{},
 	}
 }
 
@@ -96,6 +101,7 @@ func (w *World) Receive(name, address string, words ...string) *internet.Receive
 	} else if slices.ContainsFunc(words, func(s string) bool { return strings.HasPrefix(s, "tls") }) {
 		cert = internet.SelfSigned(name)
 	}
+	w.certs[name] = cert
 	m, err := internet.ParseManner(words, cert)
 	if err != nil {
 		w.t.Fatalf("%v", err)
@@ -195,9 +201,10 @@ func (w *World) Start(path string) {
 	w.host = newHost(w.Net, w.DNS)
 	w.logFile = w.disk.PathJoin(c.MailLog.Dir, "mail.jsonl")
 	w.started++
+	w.registry = prometheus.NewRegistry()
 	r, err := relay.New(relay.Options{
 		Config: c, Version: "test", FS: w.disk, Listen: w.host.Listen, Dialer: w.host, DialDNS: w.host.DialDNS,
-		Random: seeded{rand.New(rand.NewPCG(2, w.started))}, Seed: 1, Bubble: true, Roots: w.authority().pool,
+		Random: seeded{rand.New(rand.NewPCG(2, w.started))}, Seed: 1, Bubble: true, Roots: w.authority().pool, Registry: w.registry,
 		Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OpenSpool: func(c config.Spool, flush func() error, m *metrics.Spool, log *slog.Logger) (relay.Engine, error) {
 			return pebblespool.Open(pebblespool.Options{

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"crypto/tls"
 	"net/netip"
 
 	"tenma/relay/mail"
@@ -29,4 +30,6 @@ type Rule struct {
 	LMTP   bool
 	TLS    mail.TLSDemand
 	Auth   *mail.Credentials
+	// Certificate is shown to hosts that ask for one; nil: none is.
+	Certificate *tls.Certificate
 }

@@ -14,13 +14,14 @@ import (
 
 // Adviser knows where mail goes. Its methods may be called from any goroutine.
 type Adviser struct {
-	dns   Resolver
-	table atomic.Pointer[table]
+	dns      Resolver
+	policies Policies // nil: no domain has any
+	table    atomic.Pointer[table]
 }
 
-// New builds an Adviser.
-func New(cfg Config, dns Resolver) *Adviser {
-	a := &Adviser{dns: dns}
+// New builds an Adviser. policies may be nil: then no domain has one.
+func New(cfg Config, dns Resolver, policies Policies) *Adviser {
+	a := &Adviser{dns: dns, policies: policies}
 	a.Apply(cfg)
 	return a
 }
@@ -42,6 +43,7 @@ func (a *Adviser) Route(ctx context.Context, d smtp.Domain, e *mail.Envelope) (m
 	p := t.plan(d)
 	v := t.resolve(ctx, a.dns, d, p)
 	if v.outcome == nil {
+		a.policy(ctx, d, p, &v)
 		t.routes.put(d, v.route, nil, now.Add(share(v.ttl)))
 		return v.route, nil
 	}
@@ -52,6 +54,16 @@ func (a *Adviser) Route(ctx context.Context, d smtp.Domain, e *mail.Envelope) (m
 		t.routes.put(d, v.route, v.outcome, now.Add(share(v.ttl)))
 	}
 	return v.route, &o
+}
+
+// policy adds what the domain says by MTA-STS, unless the configuration names
+// the hosts or wants no TLS. The lane stays what it is.
+func (a *Adviser) policy(ctx context.Context, d smtp.Domain, p plan, v *verdict) {
+	if a.policies == nil || !p.needsDNS || v.route.TLS == mail.TLSNone {
+		return
+	}
+	sts, holds := a.policies.Policy(ctx, d)
+	v.route.STS, v.ttl = sts, min(v.ttl, holds)
 }
 
 // Cached is Route without waiting: ok is false where the DNS would have to be
@@ -104,24 +116,24 @@ func (t *table) resolve(ctx context.Context, dns Resolver, d smtp.Domain, p plan
 	switch {
 	case err == nil:
 		hosts, o := t.exchangers(d, mx.Records)
-		return t.verdict(d, p, hosts, o, mx.TTL)
+		return t.verdict(d, p, hosts, o, mx.TTL, mx.Secure)
 	case errors.Is(err, dnscache.ErrNoData):
 		hosts, o, ttl := t.implicit(ctx, dns, d)
-		return t.verdict(d, p, hosts, o, min(ttl, mx.TTL))
+		return t.verdict(d, p, hosts, o, min(ttl, mx.TTL), mx.Secure)
 	case errors.Is(err, dnscache.ErrNotFound):
-		return t.verdict(d, p, nil, noSuchDomain(d, err), mx.TTL)
+		return t.verdict(d, p, nil, noSuchDomain(d, err), mx.TTL, false)
 	}
 	// Anything else says nothing about the domain. The address record is no
 	// way out: a host that bears the domain's name need not take its mail.
-	return t.verdict(d, p, nil, noAnswer(d, err), mx.TTL)
+	return t.verdict(d, p, nil, noAnswer(d, err), mx.TTL, false)
 }
 
-func (t *table) verdict(d smtp.Domain, p plan, hosts []mail.Host, o *mail.Outcome, ttl time.Duration) verdict {
+func (t *table) verdict(d smtp.Domain, p plan, hosts []mail.Host, o *mail.Outcome, ttl time.Duration, secure bool) verdict {
 	if o != nil {
 		return verdict{mail.Route{Domain: d}, o, ttl}
 	}
 	r := p.route
-	r.Kind, r.Domain, r.Hosts = mail.ByMX, d, hosts
+	r.Kind, r.Domain, r.Hosts, r.Secure = mail.ByMX, d, hosts, secure
 	r.Lane = t.lane(mxSite(hosts), r)
 	return verdict{r, nil, ttl}
 }

@@ -17,6 +17,7 @@ import (
 	"tenma/dnscache/dnstest"
 	"tenma/relay/mail"
 	"tenma/relay/policy/route"
+	"tenma/relay/wire/mtasts"
 	"tenma/relay/wire/smtp"
 )
 
@@ -57,6 +58,7 @@ x.corp.test.     300 MX 10 a.example.test.
 type rig struct {
 	*route.Adviser
 	server *dnstest.Server
+	cache  *dnscache.Cache
 }
 
 func base() route.Config {
@@ -74,7 +76,7 @@ func newRig(t *testing.T, cfg route.Config) rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rig{route.New(cfg, cache), server}
+	return rig{route.New(cfg, cache, nil), server, cache}
 }
 
 // show writes what came of a domain on one line: "lane kind host/pref ..." or
@@ -401,4 +403,63 @@ func TestRouteOrderIsKept(t *testing.T) {
 			t.Error("not in order")
 		}
 	})
+}
+
+// policies has a policy for some domains.
+type policies map[smtp.Domain]*mtasts.Policy
+
+func (p policies) Policy(_ context.Context, d smtp.Domain) (*mtasts.Policy, time.Duration) {
+	return p[d], time.Minute
+}
+
+// A policy is the domain's: the lane, which is the whole MX set's, and the
+// domains beside it do not see it.
+func TestPolicies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, base())
+		sts := &mtasts.Policy{Mode: mtasts.Enforce, MX: []string{"elsewhere.test"}}
+		cfg := base()
+		cfg.Rules = []route.Rule{
+			{Domain: "x.corp.test", Kind: mail.ByMX, TLS: mail.TLSNone},
+			{Domain: "fixed.test", Kind: mail.ByHost, Hosts: []mail.Host{{Name: "h.test"}}},
+		}
+		a := route.New(cfg, r.cache, policies{"two.test": sts, "x.corp.test": sts, "fixed.test": sts, "nowhere.test": sts})
+		two, _ := a.Route(t.Context(), "two.test", nil)
+		same, _ := a.Route(t.Context(), "same.test", nil)
+		if two.STS != sts || same.STS != nil || two.Lane != same.Lane || len(two.Hosts) != 3 {
+			t.Errorf("%+v\n%+v", two, same)
+		}
+		for _, d := range []smtp.Domain{"x.corp.test", "fixed.test"} {
+			if got, o := a.Route(t.Context(), d, nil); got.STS != nil || o != nil {
+				t.Errorf("%s: a policy where the configuration decides: %+v", d, got)
+			}
+		}
+		// It is asked for again while the MX records still hold.
+		time.Sleep(14 * time.Second)
+		if _, _, ok := a.Cached("two.test", nil); !ok {
+			t.Error("forgotten too early")
+		}
+		time.Sleep(2 * time.Second)
+		if _, _, ok := a.Cached("two.test", nil); ok {
+			t.Error("kept longer than the policy holds")
+		}
+	})
+}
+
+// Who named the hosts is believed only if the answer was validated, or is the
+// operator.
+func TestSecure(t *testing.T) {
+	for _, ad := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := base()
+			cfg.Rules = []route.Rule{{Domain: "fixed.test", Kind: mail.ByHost, Hosts: []mail.Host{{Name: "h.test"}}}}
+			r := newRig(t, cfg)
+			r.server.Secure(ad)
+			for d, want := range map[smtp.Domain]bool{"two.test": ad, "bare.test": ad, "fixed.test": true} {
+				if got, _ := r.Route(t.Context(), d, nil); got.Secure != want {
+					t.Errorf("%s, validated %v: %v", d, ad, got.Secure)
+				}
+			}
+		})
+	}
 }

@@ -73,6 +73,10 @@ func (t *table) lane(site string, r mail.Route) mail.Lane {
 	if r.Auth != nil {
 		b.WriteString("+user=" + r.Auth.User)
 	}
+	if r.Certificate != nil && len(r.Certificate.Certificate) > 0 {
+		sum := sha256.Sum256(r.Certificate.Certificate[0])
+		b.WriteString("+cert=" + hex.EncodeToString(sum[:4]))
+	}
 	return mail.Lane(b.String())
 }
 

@@ -140,7 +140,7 @@ func (fixedDNS) LookupAddrs(context.Context, string) (dnscache.Answer[netip.Addr
 }
 
 func TestCachedAllocatesNothing(t *testing.T) {
-	a := New(Config{Rules: []Rule{{Domain: "*.corp.test", Kind: mail.ByHost, Hosts: []mail.Host{{Name: "h.test"}}}}, Local: []smtp.Domain{"here.test"}}, fixedDNS{})
+	a := New(Config{Rules: []Rule{{Domain: "*.corp.test", Kind: mail.ByHost, Hosts: []mail.Host{{Name: "h.test"}}}}, Local: []smtp.Domain{"here.test"}}, fixedDNS{}, nil)
 	a.Route(t.Context(), "d.test", nil)
 	for _, d := range []smtp.Domain{"d.test", "x.corp.test", "here.test"} {
 		if n := testing.AllocsPerRun(100, func() { a.Cached(d, nil) }); n != 0 {
@@ -150,7 +150,7 @@ func TestCachedAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkCached(b *testing.B) {
-	a := New(Config{}, fixedDNS{})
+	a := New(Config{}, fixedDNS{}, nil)
 	a.Route(b.Context(), "example.test", nil)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
@@ -163,7 +163,7 @@ func BenchmarkCached(b *testing.B) {
 }
 
 func BenchmarkCachedManyDomains(b *testing.B) {
-	a := New(Config{Rules: []Rule{{Domain: "*.corp.test", Kind: mail.Discard}}}, fixedDNS{})
+	a := New(Config{Rules: []Rule{{Domain: "*.corp.test", Kind: mail.Discard}}}, fixedDNS{}, nil)
 	domains := make([]smtp.Domain, 10_000)
 	for i := range domains {
 		domains[i] = smtp.Domain(fmt.Sprintf("domain-%d.example.test", i))

@@ -83,12 +83,13 @@ func keepFirst(m map[smtp.Domain]int, d smtp.Domain, i int) {
 }
 
 func (t *table) planOf(r Rule) plan {
-	p := plan{route: mail.Route{Kind: r.Kind, LMTP: r.LMTP, TLS: r.TLS, Auth: r.Auth, Source: t.source}}
+	p := plan{route: mail.Route{Kind: r.Kind, LMTP: r.LMTP, TLS: r.TLS, Auth: r.Auth, Certificate: r.Certificate, Source: t.source}}
 	switch r.Kind {
 	case mail.ByMX:
 		p.needsDNS = true
 	case mail.ByHost:
 		p.route.Hosts = slices.Clone(r.Hosts)
+		p.route.Secure = true // the operator said so
 		for i := range p.route.Hosts {
 			h := &p.route.Hosts[i]
 			h.Port = cmp.Or(h.Port, smtpPort)

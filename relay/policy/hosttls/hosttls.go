@@ -1,0 +1,138 @@
+package hosttls
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+
+	"golang.org/x/sync/singleflight"
+
+	"tenma/metrics"
+	"tenma/relay/mail"
+)
+
+// Config is what an Adviser is told.
+type Config struct {
+	NoDANE bool   // TLSA records are not asked for
+	NoSTS  bool   // policies are not asked for
+	Probe  string // the signed zone by which the resolver shows that it validates; "": the root
+	// PrivateDestinations: policies may be fetched from loopback and private
+	// addresses.
+	PrivateDestinations bool
+}
+
+// Deps are what an Adviser works with.
+type Deps struct {
+	Resolver Resolver
+	Dialer   Dialer                // nil: the system's
+	Public   func(netip.Addr) bool // an address that strangers' names may lead to
+	Roots    *x509.CertPool        // that vouch for the hosts of policies; nil: the system's
+	Metrics  *metrics.HostTLS
+	Log      *slog.Logger // nil: silence
+}
+
+// Adviser knows how safe connections must be. Its methods may be called from any
+// goroutine.
+type Adviser struct {
+	deps    Deps
+	config  atomic.Pointer[Config]
+	wake    chan struct{} // capacity 1: Run is to probe now
+	probing singleflight.Group
+	proof   atomic.Int32 // whether the resolver validates: a proof...
+	told    atomic.Int32 // the proof that the log knows
+
+	hosts    hosts
+	policies policies
+	fetching singleflight.Group
+	slots    chan struct{} // one token per fetch under way
+	client   *http.Client
+}
+
+// New builds an Adviser.
+func New(cfg Config, deps Deps) *Adviser {
+	if deps.Dialer == nil {
+		deps.Dialer = systemDialer{}
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &Adviser{deps: deps, wake: make(chan struct{}, 1), slots: make(chan struct{}, maxFetches)}
+	a.client = a.newClient()
+	a.config.Store(&cfg)
+	return a
+}
+
+// Apply changes the configuration. What is known of hosts is forgotten, and the
+// resolver is probed again: it may be another one.
+func (a *Adviser) Apply(cfg Config) {
+	a.config.Store(&cfg)
+	a.proof.Store(proofNone)
+	a.hosts.clear()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Demand answers how safe a connection to h, a host of r, must be. It waits for
+// the DNS as long as ctx lets it. An error says why the host may not be used for
+// this mail: an *smtp.Error, temporary or not.
+func (a *Adviser) Demand(ctx context.Context, r *mail.Route, h *mail.Host, requireTLS bool) (mail.Safety, error) {
+	var t tlsa
+	if a.asksTLSA(r, h) && a.validates(ctx) {
+		var err error
+		if t, err = a.tlsa(ctx, h); err != nil {
+			return mail.Safety{}, noRecords(h, err)
+		}
+	}
+	return decide(r, h, requireTLS, t)
+}
+
+// Cached is Demand without waiting: ok is false where the DNS would have to be
+// asked, and where the host may not be used.
+func (a *Adviser) Cached(r *mail.Route, h *mail.Host, requireTLS bool) (s mail.Safety, ok bool) {
+	var t tlsa
+	if a.asksTLSA(r, h) && a.proof.Load() != proofInsecure {
+		if t, ok = a.hosts.find(h); !ok {
+			return s, false
+		}
+	}
+	s, err := decide(r, h, requireTLS, t)
+	return s, err == nil
+}
+
+// asksTLSA reports whether TLSA records of the host would count: the way to its
+// name is validated, and the configuration leaves the question open. LMTP has no
+// DANE.
+func (a *Adviser) asksTLSA(r *mail.Route, h *mail.Host) bool {
+	open := r.TLS == mail.TLSOpportunistic || r.TLS == mail.TLSRequired || r.TLS == mail.TLSDANE
+	return open && r.Secure && !r.LMTP && !h.Addr.IsValid() && !a.config.Load().NoDANE
+}
+
+// Count counts what came of a session. Reports to domains (RFC 8460) have their
+// place here.
+func (a *Adviser) Count(r *mail.TLSResult) {
+	policy := map[mail.Policy]string{mail.PolicyNone: "none", mail.PolicySTS: "sts", mail.PolicyDANE: "tlsa"}[r.Policy]
+	if r.Testing {
+		policy = "sts-testing"
+	}
+	result := "other"
+	switch r.Fault {
+	case mail.FaultNone:
+		result = "ok"
+	case mail.FaultNoSTARTTLS:
+		result = "no-starttls"
+	case mail.FaultName, mail.FaultExpired, mail.FaultUntrusted:
+		result = "certificate"
+	case mail.FaultTLSA, mail.FaultNoTLSA:
+		result = "tlsa"
+	case mail.FaultDNSSEC:
+		result = "dnssec"
+	case mail.FaultUnlisted:
+		result = "unlisted"
+	}
+	a.deps.Metrics.Sessions.WithLabelValues(policy, result).Inc()
+}

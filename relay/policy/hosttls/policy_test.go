@@ -1,0 +1,244 @@
+package hosttls_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tenma/dnscache/dnstest"
+	"tenma/relay/policy/hosttls"
+	"tenma/relay/wire/mtasts"
+)
+
+const stsZone = `
+_mta-sts.a.test. 300 TXT "v=STSv1; id=1;"
+mta-sts.a.test.  300 A 198.51.100.80
+`
+
+// A policy is fetched once, holds for its time, and is fetched again when the
+// record's id says so.
+func TestPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hosttls.Config{}, stsZone, "mta-sts.a.test")
+		r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
+		p, life := r.Policy(t.Context(), "a.test")
+		if p == nil || p.Mode != mtasts.Enforce || !p.Allows("mx.a.test") || life <= 0 || life > time.Hour {
+			t.Fatalf("%+v for %v", p, life)
+		}
+		r.wantAsked(1)
+		for range 10 {
+			if again, _ := r.Policy(t.Context(), "a.test"); again != p {
+				t.Error("another policy")
+			}
+			time.Sleep(20 * time.Minute)
+		}
+		r.wantAsked(0)
+		r.publish("mode: testing", "mx: mx.a.test", "max_age: 86400")
+		if err := r.dns.SetZone(strings.Replace(stsZone, "id=1", "id=2", 1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if p, _ := r.Policy(t.Context(), "a.test"); p == nil || p.Mode != mtasts.Testing {
+			t.Errorf("%+v", p)
+		}
+		r.wantAsked(1)
+		if got := r.value("sts_policies"); got != 1 {
+			t.Errorf("%v policies", got)
+		}
+	})
+}
+
+// Who asks for a domain without record waits for no web server.
+func TestNoPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hosttls.Config{}, stsZone+`
+_mta-sts.twice.test. TXT "v=STSv1; id=1;"
+_mta-sts.twice.test. TXT "v=STSv1; id=2;"
+_mta-sts.other.test. TXT "hello"
+`, "mta-sts.a.test")
+		r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
+		r.dns.Misbehave("_mta-sts.broken.test", dnstest.Manner{Fault: dnstest.ServFail})
+		for d, least := range map[string]time.Duration{"none.test": time.Minute, "twice.test": time.Minute, "other.test": time.Minute, "broken.test": time.Second} {
+			if p, life := r.Policy(t.Context(), "none.test"); p != nil || life < least {
+				t.Errorf("%s: %+v for %v", d, p, life)
+			}
+		}
+		if p, _ := r.Policy(t.Context(), "[192.0.2.1]"); p != nil {
+			t.Error("an address has a policy")
+		}
+		r.wantAsked(0)
+		r.Apply(hosttls.Config{NoSTS: true})
+		if p, _ := r.Policy(t.Context(), "a.test"); p != nil {
+			t.Error("a policy though they are switched off")
+		}
+		r.wantAsked(0)
+	})
+}
+
+// What is no policy is none; nobody asks again for five minutes, and nobody
+// waits longer than the time limit.
+func TestBadFetch(t *testing.T) {
+	const good = "version: STSv1\nmode: enforce\nmx: mx.a.test\nmax_age: 86400\n"
+	text := func(kind, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	for _, c := range []struct {
+		why, cert, address string
+		does               http.HandlerFunc
+		asked              int32
+		invalid            bool
+	}{
+		{"not there", "mta-sts.a.test", "", http.NotFound, 1, false},
+		{"moved", "mta-sts.a.test", "", func(w http.ResponseWriter, q *http.Request) {
+			http.Redirect(w, q, "https://mta-sts.a.test/.well-known/mta-sts.txt", http.StatusMovedPermanently)
+		}, 1, false},
+		{"a web page", "mta-sts.a.test", "", text("text/html", good), 1, true},
+		{"without media type", "mta-sts.a.test", "", text("", good), 1, true},
+		{"no policy", "mta-sts.a.test", "", text("text/plain", "hello"), 1, true},
+		{"too large", "mta-sts.a.test", "", text("text/plain", good+strings.Repeat("x:y\n", 20000)), 1, true},
+		{"cut off", "mta-sts.a.test", "", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, good)
+		}, 1, false},
+		{"another's certificate", "mta-sts.b.test", "", text("text/plain", good), 0, false},
+		{"private address", "mta-sts.a.test", "10.0.0.1", text("text/plain", good), 0, false},
+		{"nobody there", "mta-sts.a.test", "198.51.100.81", text("text/plain", good), 0, false},
+		{"never ends", "mta-sts.a.test", "", func(w http.ResponseWriter, q *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			for q.Context().Err() == nil {
+				_, _ = io.WriteString(w, "x: y\n")
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(time.Second)
+			}
+		}, 1, false},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				zone := stsZone
+				if c.address != "" {
+					zone = strings.Replace(zone, "198.51.100.80", c.address, 1)
+				}
+				r := newRig(t, hosttls.Config{}, zone, c.cert)
+				if _, err := r.net.Listen("tcp", "10.0.0.1:443"); err != nil {
+					t.Fatal(err)
+				}
+				r.does(c.does)
+				start := time.Now()
+				if p, _ := r.Policy(t.Context(), "a.test"); p != nil {
+					t.Fatalf("%+v", p)
+				}
+				if took := time.Since(start); took > 21*time.Second {
+					t.Errorf("took %v", took)
+				}
+				r.wantAsked(c.asked)
+				if got := r.value("sts_fetches_total invalid"); got == 1 != c.invalid {
+					t.Errorf("%v invalid policies", got)
+				}
+				r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
+				if p, life := r.Policy(t.Context(), "a.test"); p != nil || life > 5*time.Minute {
+					t.Errorf("%+v for %v", p, life)
+				}
+				r.wantAsked(0)
+				if c.cert != "mta-sts.a.test" || c.address != "" {
+					return
+				}
+				time.Sleep(6 * time.Minute)
+				if p, _ := r.Policy(t.Context(), "a.test"); p == nil {
+					t.Error("it is not tried again")
+				}
+			})
+		})
+	}
+}
+
+// A policy outlives its record and its host, but not its time: what an attacker
+// can suppress changes nothing (RFC 8461 section 5.1).
+func TestPolicyOutlives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hosttls.Config{}, stsZone, "mta-sts.a.test")
+		r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
+		r.Policy(t.Context(), "a.test")
+		for what, change := range map[string]func(){
+			"the record is gone":        func() { _ = r.dns.SetZone("b.test. A 192.0.2.1") },
+			"the DNS does not answer":   func() { r.dns.Misbehave("*", dnstest.Manner{Fault: dnstest.ServFail}) },
+			"the new one cannot be had": func() { _ = r.dns.SetZone(strings.Replace(stsZone, "id=1", "id=9", 1)); r.does(http.NotFound) },
+		} {
+			r.dns.Misbehave("*", dnstest.Manner{})
+			change()
+			time.Sleep(2 * time.Hour)
+			if p, _ := r.Policy(t.Context(), "a.test"); p == nil {
+				t.Errorf("%s, and the policy with it", what)
+			}
+		}
+		_ = r.dns.SetZone("b.test. A 192.0.2.1")
+		r.dns.Misbehave("*", dnstest.Manner{})
+		time.Sleep(24 * time.Hour)
+		if p, _ := r.Policy(t.Context(), "a.test"); p != nil {
+			t.Error("it outlives its time")
+		}
+	})
+}
+
+// A policy that is in use is fetched again before it ends; one that nobody uses
+// is not, and goes.
+func TestRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hosttls.Config{}, stsZone, "mta-sts.a.test")
+		r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
+		r.Policy(t.Context(), "a.test")
+		r.Policy(t.Context(), "a.test")
+		r.run()
+		time.Sleep(13 * time.Hour) // more than half its time
+		r.wantAsked(2)
+		r.does(http.NotFound)
+		time.Sleep(13 * time.Hour) // more than all of the first
+		if p, _ := r.Policy(t.Context(), "a.test"); p == nil {
+			t.Error("the second fetch did not make it live longer")
+		}
+		r.publish("mode: enforce", "mx: mx.b.test", "max_age: 86400")
+		time.Sleep(11 * time.Minute)
+		if p, _ := r.Policy(t.Context(), "a.test"); p == nil || !p.Allows("mx.b.test") {
+			t.Errorf("%+v: the new policy is not in force", p)
+		}
+		time.Sleep(72 * time.Hour)
+		if got := r.value("sts_policies"); got != 0 {
+			t.Errorf("%v policies that nobody uses", got)
+		}
+	})
+}
+
+// Many who wait cause one fetch; one who gives up gets nothing, and breaks
+// nothing.
+func TestOneFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hosttls.Config{}, stsZone, "mta-sts.a.test")
+		r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if p, life := r.Policy(gone, "a.test"); p != nil || life > time.Minute {
+			t.Errorf("%+v for %v", p, life)
+		}
+		r.net.SetLatency(time.Second)
+		got := make(chan *mtasts.Policy)
+		for range 50 {
+			go func() {
+				p, _ := r.Policy(t.Context(), "a.test")
+				got <- p
+			}()
+		}
+		for range 50 {
+			if <-got == nil {
+				t.Error("no policy")
+			}
+		}
+		r.wantAsked(1)
+	})
+}
