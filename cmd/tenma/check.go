@@ -1,22 +1,29 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
+	"tenma/cmd/tenma/cli"
+	"tenma/dnscache"
 	"tenma/relay/config"
 )
 
 type checkCommand struct {
 	settings
 	Defaults bool `help:"Print the configuration that stands for no file, to start one from."`
+	Offline  bool `help:"Ask no DNS server whether it validates."`
 	JSON     bool `name:"json" help:"Print the result as JSON."`
 }
 
 // Help is the long text.
 func (*checkCommand) Help() string {
 	return `Reads the configuration and every file that it names, as "tenma serve" would, and starts nothing.
+Then the DNS servers are asked, for two seconds at most, whether they validate (DNSSEC), on which DANE rests.
 Each error and warning is one line: FILE:LINE:COLUMN: TEXT. Exits 1 if there is an error.`
 }
 
@@ -31,6 +38,44 @@ type checkResult struct {
 	OK       bool           `json:"ok"`
 	Errors   []checkProblem `json:"errors"`
 	Warnings []checkProblem `json:"warnings"`
+	// DNSSEC is "secure", "insecure", "silent" (no answer), or "" where nobody was
+	// asked; Detail says why.
+	DNSSEC string `json:"dnssec,omitempty"`
+	Detail string `json:"dnssec_detail,omitempty"`
+}
+
+// dnssecTime is how long servers are waited for.
+const dnssecTime = 2 * time.Second
+
+// dnssec asks the DNS servers of a configuration whether they validate, as the
+// relay does when it starts.
+func (x *checkCommand) dnssec(cfg *config.Config) (word, detail string) {
+	if x.Offline || cfg.HostTLS.NoDANE {
+		return "", ""
+	}
+	cfg.DNS.Timeout = min(cmp.Or(cfg.DNS.Timeout, dnssecTime), dnssecTime)
+	dns, err := dnscache.New(cfg.DNS, dnscache.Deps{})
+	if err == nil {
+		err = dns.Validates(context.Background(), cfg.HostTLS.Probe)
+	}
+	switch {
+	case err == nil:
+		return "secure", ""
+	case errors.Is(err, dnscache.ErrInsecure):
+		return "insecure", err.Error()
+	}
+	return "silent", err.Error()
+}
+
+// told is what dnssec found, for people.
+func told(word, detail string) string {
+	switch word {
+	case "secure":
+		return "the DNS servers validate: DANE is used\n"
+	case "":
+		return ""
+	}
+	return "the DNS servers are not shown to validate: DANE is not used (" + cli.Clean(detail) + ")\n"
 }
 
 // Run is the command.
@@ -50,8 +95,12 @@ func (x *checkCommand) Run(c *console) error {
 	default:
 		return err
 	}
+	var word, detail string
+	if len(all) == 0 {
+		word, detail = x.dnssec(cfg)
+	}
 	if x.JSON {
-		if err := c.JSON(checkResult{OK: len(all) == 0, Errors: problems(all), Warnings: problems(warnings)}); err != nil {
+		if err := c.JSON(checkResult{OK: len(all) == 0, Errors: problems(all), Warnings: problems(warnings), DNSSEC: word, Detail: detail}); err != nil {
 			return err
 		}
 	} else {
@@ -66,6 +115,7 @@ func (x *checkCommand) Run(c *console) error {
 			name = "the built-in configuration"
 		}
 		fmt.Fprintf(c.Out, "%s is fine: %s, %s listeners, data in %s\n", name, cfg.Hostname, counts(cfg), cfg.DataDir)
+		fmt.Fprint(c.Out, told(word, detail))
 	}
 	return nil
 }
