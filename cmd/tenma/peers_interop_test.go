@@ -73,15 +73,15 @@ func (p *peer) mkdir(t *testing.T, name, user string) string {
 	return path
 }
 
-// certificate writes a self-signed one for name, and its key.
-func (p *peer) certificate(t *testing.T, name string) (cert, key string) {
+// certificate writes a self-signed one for names, and its key.
+func (p *peer) certificate(t *testing.T, names ...string) (cert, key string) {
 	t.Helper()
 	k, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, k.Public(), k)
