@@ -36,9 +36,11 @@ import (
 //
 //	set WORD [VALUE]          configuration and route, see story.set
 //	host NAME PREF ADDR...    a host of the route; without one: mx.test at 192.0.2.1
+//	demand DOMAIN HOST WORD   what the guard says, see guard.Demand; "set results" tells what it heard
 //	message NAME FROM TO... [FLAG...]   in the order in which next gives them
 //	body NAME [N x] "quoted text"
 //	deliver NAME...           one call of Deliver; without one: all in one call
+//	later DURATION            passes between two calls
 //	cancel AFTER              cancels the context so long after Deliver began
 //	on ADDR                   the next connection to ADDR, until the next "on"
 //	    S: line               the server says
@@ -47,7 +49,7 @@ import (
 //	    many N line           the server says a line N times
 //	    quiet DURATION        the client must say nothing for so long
 //	    wait DURATION, drop, reset, hang (until the client closes)
-//	    tls good|resumed|bad|rejected|broken   the server shakes hands
+//	    tls good|resumed|bad|rejected|rejected-good|broken   the server shakes hands
 //	    end                   the client must close
 //	want ...                  outcomes and "took DURATION" lines, in order of done
 func TestDialogues(t *testing.T) {
@@ -80,8 +82,10 @@ type story struct {
 	scripts  map[netip.Addr][][]string
 	want     []string
 	pki      *pki
+	guard    *guard // nil: none
 
-	got []string
+	mu  sync.Mutex
+	got []string // under mu while Deliver runs
 }
 
 // zone is a resolver. A host with no addresses does not exist; one with the
@@ -141,6 +145,10 @@ func tell(t *testing.T, text string) {
 	s.deps.Resolver, s.deps.Dialer, s.deps.Log = s.zone, network, slog.New(slog.DiscardHandler)
 	s.deps.Metrics = metrics.New(prometheus.NewRegistry()).Delivery
 	s.deps.Roots = s.pki.roots
+	if s.guard != nil {
+		s.guard.pki = s.pki
+		s.deps.Guard, s.deps.Results = s.guard, s.guard
+	}
 	c := delivery.New(s.cfg, s.deps)
 	ctx, stop := context.WithCancel(t.Context())
 	running := make(chan error, 1)
@@ -150,6 +158,10 @@ func tell(t *testing.T, text string) {
 		s.calls = [][]string{s.names}
 	}
 	for _, names := range s.calls {
+		if names[0] == "later" {
+			time.Sleep(duration(names[1]))
+			continue
+		}
 		s.deliver(c, names)
 	}
 	synctest.Wait()
@@ -186,7 +198,7 @@ func (s *story) deliver(c *delivery.Client, names []string) {
 		}
 		seen[a] = true
 		for i := range out {
-			s.got = append(s.got, s.describe(a, i, &out[i]))
+			s.add(s.describe(a, i, &out[i]))
 		}
 	}
 	start := time.Now()
@@ -194,6 +206,20 @@ func (s *story) deliver(c *delivery.Client, names []string) {
 	if slices.ContainsFunc(s.want, func(w string) bool { return strings.HasPrefix(w, "took ") }) {
 		s.got = append(s.got, "took "+time.Since(start).String())
 	}
+}
+
+// guarded gives the story's guard, which it then has.
+func (s *story) guarded() *guard {
+	if s.guard == nil {
+		s.guard = &guard{t: s.t, words: map[string]string{}}
+	}
+	return s.guard
+}
+
+func (s *story) add(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got = append(s.got, line)
 }
 
 // describe prints an outcome: message, recipient, fate, command, reply, then
@@ -246,6 +272,8 @@ func (s *story) parse(text string) {
 			pref, _ := strconv.Atoi(f[2])
 			s.route.Hosts = append(s.route.Hosts, mail.Host{Name: f[1], Port: 25, Pref: uint16(pref)})
 			s.zone[f[1]] = f[3:]
+		case "demand":
+			s.guarded().words[f[1]+" "+f[2]] = f[3]
 		case "message":
 			s.message(f[1], f[2], f[3:])
 		case "body":
@@ -263,6 +291,8 @@ func (s *story) parse(text string) {
 			setBody(s.messages[f[1]], b)
 		case "deliver":
 			s.calls = append(s.calls, f[1:])
+		case "later":
+			s.calls = append(s.calls, f)
 		case "cancel":
 			s.cancel = duration(f[1])
 		case "on":
@@ -290,6 +320,8 @@ func (s *story) parse(text string) {
 func (s *story) set(word, value string) {
 	n, _ := strconv.Atoi(value)
 	switch word {
+	case "results":
+		s.guarded().results = s.add
 	case "nobdat":
 		s.cfg.NoBDAT = true
 	case "nopipelining":
@@ -339,6 +371,8 @@ func (s *story) message(name, from string, words []string) {
 			}
 		case "orcpt":
 			e.Recipients[last].ORcpt = value
+		case "domain":
+			a.Route.Domain, a.Route.STS = smtp.Domain(value), anyPolicy
 		case "at":
 			a.Route.Hosts = []mail.Host{{Name: value, Port: 25}}
 		default:
@@ -435,8 +469,10 @@ func (s *story) serve(nc net.Conn, name string, script []string) {
 						fail("the TLS session was not resumed")
 					}
 				}()
-			case "rejected":
-				cfg.Certificates[0] = s.pki.bad
+			case "rejected", "rejected-good":
+				if rest == "rejected" {
+					cfg.Certificates[0] = s.pki.bad
+				}
 				tc := tls.Server(nc, cfg)
 				if tc.Handshake() == nil {
 					if _, e := tc.Read(make([]byte, 1)); e == nil {
