@@ -36,6 +36,9 @@ _25._tcp.half.a.test. 300 TLSA 3 0 1 DIGEST
 plain.b.test.         300 A    192.0.2.6
 _25._tcp.plain.b.test. 300 TLSA 3 1 1 DIGEST
 sick.a.test.          300 A    192.0.2.7
+loose.a.test.         300 A    192.0.2.8
+_25._tcp.loose.a.test. 300 TLSA 3 1 1 DIGEST
+deaf.b.test.          300 A    192.0.2.9
 `, "DIGEST", digest)
 
 // show writes a decision on one line: demand, policy, marks, TLSA records and
@@ -82,6 +85,8 @@ func TestDemand(t *testing.T) {
 		{"at what the name is an alias of", secure(mail.Route{}), "alias.a.test", false, "dane tlsa 3 1 1 D at target.a.test", "opportunistic no-policy-found"},
 		{"at the alias", secure(mail.Route{}), "half.a.test", false, "dane tlsa 3 0 1 D at half.a.test", "opportunistic no-policy-found"},
 		{"in an unsigned zone they do not count", secure(mail.Route{}), "plain.b.test", false, "opportunistic no-policy-found", ""},
+		{"they themselves are unsigned", secure(mail.Route{}), "loose.a.test", false, "opportunistic no-policy-found", ""},
+		{"nobody asks a name server of an unsigned zone, which may not know the type", secure(mail.Route{}), "deaf.b.test", false, "opportunistic no-policy-found", ""},
 		{"they cannot be had", secure(mail.Route{}), "sick.a.test", false, "451 4.7.0 dnssec-invalid", "opportunistic no-policy-found"},
 		{"the host does not exist", secure(mail.Route{}), "gone.a.test", false, "opportunistic no-policy-found", ""},
 		{"an address", secure(mail.Route{}), "[192.0.2.1]", false, "opportunistic no-policy-found", ""},
@@ -130,12 +135,14 @@ func TestDemand(t *testing.T) {
 				if !validating {
 					r.dns.Misbehave("NS .", dnstest.Manner{Insecure: true})
 				}
-				for _, name := range []string{"plain.b.test", "out.b.test", "_25._tcp.plain.b.test"} {
+				for _, name := range []string{"plain.b.test", "out.b.test", "deaf.b.test", "_25._tcp.plain.b.test", "_25._tcp.loose.a.test"} {
 					r.dns.Misbehave(name, dnstest.Manner{Insecure: true})
 				}
 				r.dns.Misbehave("A half.a.test", dnstest.Manner{Insecure: true})
 				r.dns.Misbehave("AAAA half.a.test", dnstest.Manner{Insecure: true})
-				r.dns.Misbehave("TLSA _25._tcp.sick.a.test", dnstest.Manner{Fault: dnstest.ServFail})
+				for _, name := range []string{"_25._tcp.sick.a.test", "_25._tcp.deaf.b.test", "_25._tcp.out.b.test"} {
+					r.dns.Misbehave("TLSA "+name, dnstest.Manner{Fault: dnstest.ServFail})
+				}
 				route, h := c.r, mail.Host{Name: c.host, Port: 25}
 				route.Domain = "a.test"
 				if a, ok := smtp.Domain(c.host).Literal(); ok {

@@ -127,9 +127,6 @@ func TestBadFetch(t *testing.T) {
 					zone = strings.Replace(zone, "198.51.100.80", c.address, 1)
 				}
 				r := newRig(t, hosttls.Config{}, zone, c.cert)
-				if _, err := r.net.Listen("tcp", "10.0.0.1:443"); err != nil {
-					t.Fatal(err)
-				}
 				r.does(c.does)
 				start := time.Now()
 				if p, _ := r.Policy(t.Context(), "a.test"); p != nil {

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,7 +46,8 @@ type rig struct {
 	answer atomic.Pointer[http.HandlerFunc]
 }
 
-const webAddress = "198.51.100.80:443"
+// webAddresses are those of the web server; one is private.
+var webAddresses = []string{"198.51.100.80:443", "10.0.0.1:443"}
 
 // newRig makes a rig within a bubble. The web server's certificate is for
 // certName.
@@ -63,10 +65,6 @@ func newRig(t *testing.T, cfg hosttls.Config, zone, certName string) *rig {
 	r.Adviser = hosttls.New(cfg, hosttls.Deps{
 		Resolver: r.cache, Dialer: r.net, Public: func(a netip.Addr) bool { return !a.IsPrivate() }, Roots: r.roots, Metrics: metrics.New(r.registry).HostTLS,
 	})
-	l, err := r.net.Listen("tcp", webAddress)
-	if err != nil {
-		t.Fatal(err)
-	}
 	r.web = &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		r.asked.Add(1)
 		if q.URL.Path != "/.well-known/mta-sts.txt" {
@@ -74,14 +72,17 @@ func newRig(t *testing.T, cfg hosttls.Config, zone, certName string) *rig {
 		}
 		(*r.answer.Load())(w, q)
 	})}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = r.web.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*cert}}))
-	}()
+	var served sync.WaitGroup
+	for _, address := range webAddresses {
+		l, err := r.net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		served.Go(func() { _ = r.web.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*cert}})) })
+	}
 	t.Cleanup(func() {
 		_ = r.web.Close()
-		<-served
+		served.Wait()
 	})
 	return r
 }

@@ -123,6 +123,7 @@ func TestVerify(t *testing.T) {
 		{"an authority, wildcard", []dane.Record{record(2, 0, 1, root)}, chain(wild, root), nil},
 		{"an authority, name of the domain", []dane.Record{record(2, 0, 1, root)}, chain(domain, root), nil},
 		{"an authority, but the name is another's", []dane.Record{record(2, 0, 1, root)}, chain(foreign, root), is(dane.ErrName)},
+		{"an authority that is the host itself, but the name is another's", []dane.Record{record(2, 0, 1, foreign)}, chain(foreign), is(dane.ErrName)},
 		{"an authority, but expired", []dane.Record{record(2, 0, 1, root)}, chain(old, root), func(err error) bool {
 			return errors.As(err, &expired) && expired.Reason == x509.Expired
 		}},
