@@ -129,6 +129,7 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	}
 	r.hosttls = hosttls.New(c.HostTLS, hosttls.Deps{
 		Resolver: r.dns, Dialer: o.Dialer, Public: delivery.Public, Roots: o.Roots, Metrics: m.HostTLS, Log: o.Log,
+		Keeper: &keep{fs: o.FS, dir: c.DataDir, name: config.PoliciesFile},
 	})
 	r.router = route.New(c.Route, r.dns, r.hosttls)
 	people := c.Auth

@@ -94,6 +94,7 @@ const (
 	OldMailDir   = "mail" // Maildirs of versions before the mail store
 	BoxesDir     = "mailboxes"
 	SRSKeyFile   = "srs-key"
+	PoliciesFile = "mta-sts.jsonl"
 	LogDir       = "log"
 	SpoolDir     = "spool"
 	SelfCert     = "self-signed.crt"

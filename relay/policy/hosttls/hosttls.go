@@ -30,6 +30,7 @@ type Deps struct {
 	Dialer   Dialer                // nil: the system's
 	Public   func(netip.Addr) bool // an address that strangers' names may lead to
 	Roots    *x509.CertPool        // that vouch for the hosts of policies; nil: the system's
+	Keeper   Keeper                // nil: a restart forgets the policies
 	Metrics  *metrics.HostTLS
 	Log      *slog.Logger // nil: silence
 }
@@ -51,7 +52,7 @@ type Adviser struct {
 	client   *http.Client
 }
 
-// New builds an Adviser.
+// New builds an Adviser, which knows the policies that were kept.
 func New(cfg Config, deps Deps) *Adviser {
 	if deps.Dialer == nil {
 		deps.Dialer = systemDialer{}
@@ -62,6 +63,7 @@ func New(cfg Config, deps Deps) *Adviser {
 	a := &Adviser{deps: deps, wake: make(chan struct{}, 1), slots: make(chan struct{}, maxFetches)}
 	a.client = a.newClient()
 	a.config.Store(&cfg)
+	a.load()
 	return a
 }
 

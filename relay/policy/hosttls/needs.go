@@ -16,6 +16,12 @@ type Resolver interface {
 	Validates(ctx context.Context, zone string) error
 }
 
+// Keeper keeps policies over a restart.
+type Keeper interface {
+	Load() ([]byte, error) // what was saved last, nothing if nothing was
+	Save(text []byte) error
+}
+
 // Dialer opens connections to the hosts of policies.
 type Dialer interface {
 	Dial(ctx context.Context, local netip.Addr, to netip.AddrPort) (net.Conn, error)

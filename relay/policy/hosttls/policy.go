@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,6 +43,9 @@ type policies struct {
 	mu     sync.Mutex
 	by     map[smtp.Domain]*entry
 	failed map[smtp.Domain]time.Time // until when not to fetch
+	octets int                       // of the texts of by
+
+	changed atomic.Bool // since they were saved
 }
 
 // entry is one policy. It is under the lock of policies but for policy itself,
@@ -52,6 +56,7 @@ type entry struct {
 	fetched time.Time
 	look    time.Time // when to look at the record again
 	used    bool      // since it was fetched
+	octets  int
 }
 
 // ends is when the policy is over.
@@ -84,10 +89,28 @@ func (s *policies) put(d smtp.Domain, e *entry) (n int) {
 	if s.by == nil {
 		s.by = map[smtp.Domain]*entry{}
 	}
-	makeRoom(s.by, d)
+	s.drop(d)
+	e.octets = len(e.policy.String())
+	for old := range s.by { // any: it is fetched again
+		if len(s.by) < maxPolicies && s.octets+e.octets <= maxKept {
+			break
+		}
+		s.drop(old)
+	}
 	s.by[d] = e
+	s.octets += e.octets
 	delete(s.failed, d)
+	s.changed.Store(true)
 	return len(s.by)
+}
+
+// drop forgets a policy; s.mu is held.
+func (s *policies) drop(d smtp.Domain) {
+	if e := s.by[d]; e != nil {
+		s.octets -= e.octets
+		delete(s.by, d)
+		s.changed.Store(true)
+	}
 }
 
 // fail notes that the policy could not be had.
@@ -97,7 +120,12 @@ func (s *policies) fail(d smtp.Domain, again time.Time) {
 	if s.failed == nil {
 		s.failed = map[smtp.Domain]time.Time{}
 	}
-	makeRoom(s.failed, d)
+	for old := range s.failed {
+		if len(s.failed) < maxPolicies {
+			break
+		}
+		delete(s.failed, old)
+	}
 	s.failed[d] = again
 	if e := s.by[d]; e != nil {
 		e.look = again
@@ -111,18 +139,6 @@ func (s *policies) waits(d smtp.Domain) time.Time {
 	return s.failed[d]
 }
 
-func makeRoom[V any](m map[smtp.Domain]V, d smtp.Domain) {
-	if _, there := m[d]; there {
-		return
-	}
-	for old := range m {
-		if len(m) < maxPolicies {
-			return
-		}
-		delete(m, old)
-	}
-}
-
 // due drops what is over and gives the domains whose policies are to be fetched
 // again, with the ids of their records, and how many policies are left.
 func (s *policies) due(now time.Time) (again map[smtp.Domain]string, n int) {
@@ -132,7 +148,7 @@ func (s *policies) due(now time.Time) (again map[smtp.Domain]string, n int) {
 	for d, e := range s.by {
 		switch {
 		case !now.Before(e.ends()):
-			delete(s.by, d)
+			s.drop(d)
 		case e.used && now.Sub(e.fetched) >= min(refreshAge, e.policy.MaxAge/2) && !now.Before(s.failed[d]):
 			again[d] = e.id
 		}

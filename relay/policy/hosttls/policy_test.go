@@ -1,7 +1,9 @@
 package hosttls_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -9,7 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"tenma/dnscache/dnstest"
+	"tenma/metrics"
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/wire/mtasts"
 )
@@ -237,5 +242,88 @@ func TestOneFetch(t *testing.T) {
 			}
 		}
 		r.wantAsked(1)
+	})
+}
+
+// shelf is a Keeper in memory.
+type shelf struct {
+	text  []byte
+	err   error
+	saves int
+}
+
+func (s *shelf) Load() ([]byte, error) { return s.text, s.err }
+
+func (s *shelf) Save(text []byte) error {
+	s.saves++
+	s.text = bytes.Clone(text)
+	return s.err
+}
+
+// Policies outlive a restart, to their own end, with nobody there to fetch them
+// from.
+func TestPoliciesAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		r := newRig(t, hosttls.Config{}, stsZone, "mta-sts.a.test", s)
+		r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
+		r.Policy(t.Context(), "a.test")
+		r.run()
+		time.Sleep(11 * time.Minute)
+		if s.saves != 1 {
+			t.Fatalf("saved %d times", s.saves)
+		}
+		time.Sleep(time.Hour)
+		if s.saves != 1 {
+			t.Errorf("saved %d times, with nothing new", s.saves)
+		}
+		s = &shelf{text: s.text} // the first goes on with its own
+		s.text = append(s.text, "nonsense\n{}\n"+`{"domain":"../x","id":"1","fetched":"2000-01-01T00:00:00Z","policy":"version: STSv1\nmode: none\nmax_age: 86400\n"}`+"\n"...)
+		next := newRig(t, hosttls.Config{}, "b.test. A 192.0.2.1", "mta-sts.a.test", s)
+		next.does(http.NotFound)
+		if p, _ := next.Policy(t.Context(), "a.test"); p == nil || p.Mode != mtasts.Enforce || next.value("sts_policies") != 1 {
+			t.Errorf("%+v: forgotten", p)
+		}
+		time.Sleep(24 * time.Hour)
+		if p, _ := next.Policy(t.Context(), "a.test"); p != nil {
+			t.Error("it outlives its time")
+		}
+		late := newRig(t, hosttls.Config{}, stsZone, "mta-sts.a.test", s)
+		if late.value("sts_policies") != 0 {
+			t.Error("one that is over is taken back")
+		}
+		newRig(t, hosttls.Config{}, stsZone, "mta-sts.a.test", &shelf{err: errors.New("no disk")}) // no reason not to start
+	})
+}
+
+// The end of Run keeps what is new; a disk that fails is asked again.
+func TestPoliciesAreKeptAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		r := newRig(t, hosttls.Config{}, stsZone, "mta-sts.a.test", s)
+		r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- r.Run(ctx) }()
+		r.Policy(t.Context(), "a.test")
+		s.err = errors.New("full")
+		time.Sleep(21 * time.Minute)
+		if s.saves != 2 {
+			t.Errorf("tried %d times", s.saves)
+		}
+		s.err, s.text = nil, nil
+		stop()
+		if err := <-ended; err != nil || !bytes.Contains(s.text, []byte("a.test")) {
+			t.Errorf("%v, kept %q", err, s.text)
+		}
+	})
+}
+
+// Whatever was kept, reading it back does no harm.
+func FuzzTakeBack(f *testing.F) {
+	f.Add([]byte(`{"domain":"a.test","id":"1","fetched":"2000-01-01T00:00:00Z","policy":"version: STSv1\nmode: enforce\nmx: a\nmax_age: 86400\n"}` + "\n"))
+	f.Add([]byte("{}\n\n[]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		hosttls.New(hosttls.Config{}, hosttls.Deps{Keeper: &shelf{text: text}, Metrics: metrics.New(prometheus.NewRegistry()).HostTLS})
 	})
 }

@@ -69,8 +69,8 @@ func (a *Adviser) tell(err error) {
 	}
 }
 
-// Run probes the resolver and keeps policies fresh until ctx is cancelled; its
-// error is nil.
+// Run probes the resolver, and keeps policies fresh and over a restart, until ctx
+// is cancelled; its error is nil.
 func (a *Adviser) Run(ctx context.Context) error {
 	probe, refresh := time.NewTimer(0), time.NewTimer(refreshEvery)
 	defer probe.Stop()
@@ -78,6 +78,7 @@ func (a *Adviser) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			a.save()
 			return nil
 		case <-a.wake:
 			probe.Reset(0)
@@ -92,6 +93,7 @@ func (a *Adviser) Run(ctx context.Context) error {
 			probe.Reset(next)
 		case <-refresh.C:
 			a.refresh(ctx)
+			a.save()
 			refresh.Reset(refreshEvery)
 		}
 	}

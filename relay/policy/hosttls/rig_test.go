@@ -51,7 +51,7 @@ var webAddresses = []string{"198.51.100.80:443", "10.0.0.1:443"}
 
 // newRig makes a rig within a bubble. The web server's certificate is for
 // certName.
-func newRig(t *testing.T, cfg hosttls.Config, zone, certName string) *rig {
+func newRig(t *testing.T, cfg hosttls.Config, zone, certName string, keep ...hosttls.Keeper) *rig {
 	t.Helper()
 	r := &rig{t: t, dns: dnstest.New(zone), net: fakenet.New(), roots: x509.NewCertPool()}
 	r.dns.Secure(true)
@@ -62,9 +62,13 @@ func newRig(t *testing.T, cfg hosttls.Config, zone, certName string) *rig {
 	r.registry = prometheus.NewRegistry()
 	cert := selfSigned(t, certName)
 	r.roots.AddCert(cert.Leaf)
-	r.Adviser = hosttls.New(cfg, hosttls.Deps{
+	deps := hosttls.Deps{
 		Resolver: r.cache, Dialer: r.net, Public: func(a netip.Addr) bool { return !a.IsPrivate() }, Roots: r.roots, Metrics: metrics.New(r.registry).HostTLS,
-	})
+	}
+	if len(keep) > 0 {
+		deps.Keeper = keep[0]
+	}
+	r.Adviser = hosttls.New(cfg, deps)
 	r.web = &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		r.asked.Add(1)
 		if q.URL.Path != "/.well-known/mta-sts.txt" {
