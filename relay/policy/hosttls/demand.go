@@ -11,8 +11,8 @@ import (
 
 // tlsa is what TLSA records say about a host. The zero value: nothing.
 type tlsa struct {
-	records []dane.Record // as they came; none: there are none
-	base    string        // where they stand
+	found bool
+	set   *dane.Set // nil: there are none, or none is usable
 }
 
 // decide puts together what configuration, TLSA records and the domain's policy
@@ -22,10 +22,10 @@ func decide(r *mail.Route, h *mail.Host, requireTLS bool, t tlsa) (mail.Safety, 
 	if r.TLS == mail.TLSNone && requireTLS {
 		return s, unmet("the route to " + h.Name + " is without TLS")
 	}
-	if len(t.records) > 0 {
+	if t.found {
 		s.Policy = mail.PolicyDANE
-		if s.DANE = dane.New(t.records, t.base, h.Name, string(r.Domain)); s.DANE != nil {
-			s.TLS = mail.TLSDANE
+		if t.set != nil {
+			s.TLS, s.DANE = mail.TLSDANE, t.set.For(string(r.Domain))
 			return s, nil // whatever a policy by MTA-STS says (RFC 8461 section 2)
 		}
 		if s.TLS == mail.TLSOpportunistic {

@@ -84,9 +84,9 @@ func (a *Adviser) tlsa(ctx context.Context, h *mail.Host) (tlsa, error) {
 	switch {
 	case err != nil:
 		result = "failed"
-	case len(t.records) == 0:
+	case !t.found:
 		result = "none"
-	case dane.New(t.records, t.base) == nil:
+	case t.set == nil:
 		result = "unusable"
 	}
 	a.deps.Metrics.TLSA.WithLabelValues(result).Inc()
@@ -120,7 +120,7 @@ func (a *Adviser) lookUp(ctx context.Context, h *mail.Host) (tlsa, time.Duration
 		answer, err := a.deps.Resolver.LookupTLSA(ctx, dane.Name(base, portOf(h)))
 		switch {
 		case err == nil && answer.Secure:
-			return tlsa{recordsOf(answer.Records), base}, min(life, answer.TTL), nil
+			return tlsa{found: true, set: dane.New(recordsOf(answer.Records), base, h.Name)}, min(life, answer.TTL), nil
 		case err == nil, errors.Is(err, dnscache.ErrNotFound), errors.Is(err, dnscache.ErrNoData):
 			life = min(life, answer.TTL)
 		default:

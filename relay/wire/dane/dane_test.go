@@ -130,10 +130,11 @@ func TestVerify(t *testing.T) {
 		{"an authority that did not sign", []dane.Record{record(2, 0, 1, root)}, chain(forged, root), func(err error) bool { return errors.As(err, &unknown) }},
 		{"the name counts beside one for the host that does not match", []dane.Record{wrong, record(2, 0, 1, root)}, chain(host, root), nil},
 	} {
-		s := dane.New(c.records, "mx.test", "example.test")
+		s := dane.New(c.records, "mx.test")
 		if s == nil {
 			t.Fatalf("%s: no record is usable", c.why)
 		}
+		s = s.For("example.test")
 		err := s.Verify(c.chain, now)
 		if c.want == nil && err != nil || c.want != nil && (err == nil || !c.want(err)) {
 			t.Errorf("%s: %v", c.why, err)
@@ -176,7 +177,7 @@ func TestUsable(t *testing.T) {
 func TestDigest(t *testing.T) {
 	one, two := issue(t, nil, "one", now.AddDate(1, 0, 0)), issue(t, nil, "two", now.AddDate(1, 0, 0))
 	a, b := record(3, 1, 1, one), record(3, 1, 1, two)
-	set := func(base, also string, r ...dane.Record) string { return dane.New(r, base, also).Digest() }
+	set := func(base, domain string, r ...dane.Record) string { return dane.New(r, base).For(domain).Digest() }
 	if set("mx.test", "a.test", a, b) != set("mx.test", "b.test", b, a, b) {
 		t.Error("order, repetition, or names where none are looked at, change the digest")
 	}
@@ -188,6 +189,9 @@ func TestDigest(t *testing.T) {
 	slices.Sort(all)
 	if len(slices.Compact(all)) != 6 {
 		t.Error("sets that differ have one digest")
+	}
+	if one, two := dane.New([]dane.Record{ta}, "mx.test", "a.test"), dane.New([]dane.Record{ta}, "mx.test"); one.Digest() != two.For("a.test").Digest() || one.For("a.test") != one || one.For("") != one {
+		t.Error("names are not those that were given")
 	}
 	if got := dane.New([]dane.Record{a}, "mx.test").Strings(); len(got) != 1 || got[0] != a.String() {
 		t.Error(got)

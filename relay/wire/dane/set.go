@@ -26,9 +26,9 @@ type Set struct {
 }
 
 // New makes the Set of the records that stand at Name(base, port). also are the
-// other names that a certificate under DANE-TA may bear: that in the MX record
-// where base is what it is an alias of, and the domain that the mail is for (RFC
-// 7672 section 3.2.2). It is nil if no record is usable.
+// other names that a certificate under DANE-TA may bear, such as that in the MX
+// record where base is what it is an alias of (RFC 7672 section 3.2.2). It is nil
+// if no record is usable.
 func New(records []Record, base string, also ...string) *Set {
 	s := &Set{base: base, records: usableOf(records)}
 	if len(s.records) == 0 {
@@ -45,12 +45,19 @@ func New(records []Record, base string, also ...string) *Set {
 	return s
 }
 
+// For is the Set for mail of one domain, whose name a certificate under DANE-TA
+// may bear too (RFC 7672 section 3.2.2).
+func (s *Set) For(domain string) *Set {
+	if len(s.names) == 0 || domain == "" || slices.Contains(s.names, domain) {
+		return s
+	}
+	names := append(slices.Clip(s.names), domain)
+	return &Set{base: s.base, names: names, records: s.records, digest: digestOf(s.records, s.base, names)}
+}
+
 // Base is the name that the records belong to, which a client sends as the
 // server's (RFC 7672 section 8.1).
 func (s *Set) Base() string { return s.base }
-
-// Named reports whether names matter: some record is of usage DANE-TA.
-func (s *Set) Named() bool { return len(s.names) > 0 }
 
 // Digest is equal for sets that demand the same.
 func (s *Set) Digest() string { return s.digest }
