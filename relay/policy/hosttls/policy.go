@@ -203,6 +203,9 @@ func (a *Adviser) fetch(ctx context.Context, d smtp.Domain, id string) (*mtasts.
 		a.refetch(ctx, d, id)
 		return nil, nil
 	})
+	if ctx.Err() != nil {
+		return a.policies.use(d, time.Now()).policy, minLife
+	}
 	return a.policies.use(d, time.Now()).policy, leastLook
 }
 

@@ -44,6 +44,8 @@ func (a *Adviser) Route(ctx context.Context, d smtp.Domain, e *mail.Envelope) (m
 	v := t.resolve(ctx, a.dns, d, p)
 	if v.outcome == nil {
 		a.policy(ctx, d, p, &v)
+	}
+	if v.outcome == nil {
 		t.routes.put(d, v.route, nil, now.Add(share(v.ttl)))
 		return v.route, nil
 	}
@@ -64,6 +66,9 @@ func (a *Adviser) policy(ctx context.Context, d smtp.Domain, p plan, v *verdict)
 	}
 	sts, holds := a.policies.Policy(ctx, d)
 	v.route.STS, v.ttl = sts, min(v.ttl, holds)
+	if err := ctx.Err(); err != nil && sts == nil {
+		v.outcome = noAnswer(d, err) // perhaps there is one: others must not take this for the route
+	}
 }
 
 // Cached is Route without waiting: ok is false where the DNS would have to be

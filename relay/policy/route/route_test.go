@@ -412,6 +412,14 @@ func (p policies) Policy(_ context.Context, d smtp.Domain) (*mtasts.Policy, time
 	return p[d], time.Minute
 }
 
+// giveUp knows nothing, and has the caller cancelled while it is asked.
+type giveUp context.CancelFunc
+
+func (g giveUp) Policy(context.Context, smtp.Domain) (*mtasts.Policy, time.Duration) {
+	g()
+	return nil, time.Minute
+}
+
 // A policy is the domain's: the lane, which is the whole MX set's, and the
 // domains beside it do not see it.
 func TestPolicies(t *testing.T) {
@@ -433,6 +441,15 @@ func TestPolicies(t *testing.T) {
 			if got, o := a.Route(t.Context(), d, nil); got.STS != nil || o != nil {
 				t.Errorf("%s: a policy where the configuration decides: %+v", d, got)
 			}
+		}
+		// Who gives up while it is asked for learns nothing, nor does anybody else.
+		gone, cancel := context.WithCancel(t.Context())
+		hasty := route.New(cfg, r.cache, giveUp(cancel))
+		if _, o := hasty.Route(gone, "two.test", nil); o == nil || !o.Untried {
+			t.Errorf("%+v: a route without its policy", o)
+		}
+		if _, _, ok := hasty.Cached("two.test", nil); ok {
+			t.Error("a route without its policy is remembered")
 		}
 		// It is asked for again while the MX records still hold.
 		time.Sleep(14 * time.Second)
