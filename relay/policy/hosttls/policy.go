@@ -34,6 +34,9 @@ const (
 	// opening for whoever forges the DNS). It is looked for each refreshEvery.
 	refreshAge   = 24 * time.Hour
 	refreshEvery = 10 * time.Minute
+	// fetchTurns is how often a fetch is begun for one who waits, where others
+	// began it and were cancelled.
+	fetchTurns = 4
 	// refreshers is how many are fetched at a time.
 	refreshers = 4
 )
@@ -197,16 +200,24 @@ func (a *Adviser) Policy(ctx context.Context, d smtp.Domain) (*mtasts.Policy, ti
 	return a.fetch(ctx, d, id)
 }
 
-// fetch fetches a policy, once for all who wait for it.
-func (a *Adviser) fetch(ctx context.Context, d smtp.Domain, id string) (*mtasts.Policy, time.Duration) {
-	_, _, _ = a.fetching.Do(string(d), func() (any, error) {
-		a.refetch(ctx, d, id)
-		return nil, nil
-	})
-	if ctx.Err() != nil {
-		return a.policies.use(d, time.Now()).policy, minLife
+// fetch fetches a policy, once for all who wait for it. Where the one who fetches
+// is cancelled, one of the others begins again.
+func (a *Adviser) fetch(ctx context.Context, d smtp.Domain, id string) (p *mtasts.Policy, holds time.Duration) {
+	for range fetchTurns {
+		_, _, _ = a.fetching.Do(string(d), func() (any, error) {
+			a.refetch(ctx, d, id)
+			return nil, nil
+		})
+		now := time.Now()
+		p = a.policies.use(d, now).policy
+		switch {
+		case ctx.Err() != nil:
+			return p, minLife
+		case p != nil, now.Before(a.policies.waits(d)):
+			return p, leastLook
+		}
 	}
-	return a.policies.use(d, time.Now()).policy, leastLook
+	return nil, minLife
 }
 
 // refetch fetches a policy and remembers what came of it.

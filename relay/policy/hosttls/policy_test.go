@@ -229,6 +229,10 @@ func TestOneFetch(t *testing.T) {
 			t.Errorf("%+v for %v", p, life)
 		}
 		r.net.SetLatency(time.Second)
+		brief, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		go r.Policy(brief, "a.test") // begins, and is gone before there is an answer
+		synctest.Wait()
 		got := make(chan *mtasts.Policy)
 		for range 50 {
 			go func() {
