@@ -14,8 +14,8 @@ import (
 )
 
 // key is what a connection was opened for; another attempt may use it only if
-// it has the same key and one of its hosts, and if what the connection was safe
-// enough for is what the attempt demands of that host.
+// it has the same key and one of its hosts, and if the connection is as safe as
+// the attempt demands of that host.
 type key struct {
 	lane   mail.Lane
 	source mail.Source
@@ -76,7 +76,7 @@ func (k *conn) fits(j *job, g Guard) (rank int, ok bool) {
 	for i := range r.Hosts {
 		if h := &r.Hosts[i]; h.Port == k.target.Port && h.Addr == k.target.Addr && h.Name == k.target.Name {
 			s, known := g.Cached(r, h, j.a.Envelope.RequireTLS)
-			return int(h.Pref), known && k.safety.Same(&s)
+			return int(h.Pref), known && k.safety.Serves(&s)
 		}
 	}
 	return 0, false

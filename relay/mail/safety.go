@@ -23,9 +23,20 @@ type Safety struct {
 	Unlisted bool
 }
 
-// Same reports that a connection that was opened under one serves for the
-// other.
-func (s *Safety) Same(o *Safety) bool { return s.TLS == o.TLS && s.Digest() == o.Digest() }
+// Serves reports that a connection which was opened under s is safe enough where
+// want is demanded: it met the same, or more. Connections that were verified in
+// different ways do not serve for each other.
+func (s *Safety) Serves(want *Safety) bool {
+	switch {
+	case s.TLS == want.TLS:
+		return s.Digest() == want.Digest()
+	case want.TLS == TLSOpportunistic:
+		return s.TLS == TLSRequired || s.TLS == TLSVerified || s.TLS == TLSDANE
+	case want.TLS == TLSRequired:
+		return s.TLS == TLSVerified || s.TLS == TLSDANE
+	}
+	return false
+}
 
 // Digest tells demands for different certificates apart; "" where a demand says
 // nothing about them.
