@@ -43,8 +43,10 @@ func outcome(command, text string) *mail.Outcome {
 	if rest, ok := strings.CutPrefix(command, "OURS "); ok {
 		o.Host, o.Command = "", rest
 	}
-	o.Reply.Code, _ = strconv.Atoi(text[:3])
-	o.Reply.Status, o.Reply.Text, _ = smtp.ParseStatus(strings.TrimLeft(text[3:], "- "))
+	if code, err := strconv.Atoi(text[:min(3, len(text))]); err == nil {
+		o.Reply.Code, text = code, text[3:]
+	}
+	o.Reply.Status, o.Reply.Text, _ = smtp.ParseStatus(strings.TrimLeft(text, "- "))
 	return o
 }
 

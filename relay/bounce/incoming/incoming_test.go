@@ -99,6 +99,18 @@ func TestForms(t *testing.T) {
 			"X-Failed-Recipients: a@b.test\n" + strings.Replace(daemon, "failure notice", "Warning: message delayed", 1) + "  a@b.test\n    host mx.b.test [192.0.2.1]: 450 later\n",
 			[]Recipient{{Address: "a@b.test", Action: dsn.Delayed, Code: 450, Text: "450 later"}},
 		},
+		"a server that answers in brackets": {
+			daemon + "We had trouble delivering your message.\n\nSMTP Server <mx.b.test> rejected recipient <a@b.test> (Error following RCPT command). It responded as follows: [550 5.1.1 no]\n",
+			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Status: smtp.Status{5, 1, 1}, Code: 550, Text: "550 5.1.1 no]", Command: "RCPT"}},
+		},
+		"a gateway's transcript": {
+			daemon + "Unable to deliver message to <a@b.test>.\n\nSent <<< RCPT TO:<a@b.test>\nReceived >>> 550 5.1.1 <a@b.test>... User unknown\n",
+			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Status: smtp.Status{5, 1, 1}, Code: 550, Text: "550 5.1.1 <a@b.test>... User unknown", Command: "RCPT"}},
+		},
+		"only the original tells whom": {
+			daemon + "Message could not be delivered to mobile.\nError: No valid recipients for this MM\n\n--- Original message ---\n\nTo: a@b.test\nSubject: x\n",
+			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Local: true}},
+		},
 		"a header field alone": {
 			"X-Failed-Recipients: a@b.test, c@d.test\n" + daemon + "It did not work.\n",
 			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Local: true}, {Address: "c@d.test", Action: dsn.Failed, Local: true}},

@@ -49,9 +49,9 @@ var stages = []struct {
 	command string
 }{
 	{regexp.MustCompile(`(?i)(?:in reply to|after|in response to) (?:the )?end of (?:message )?data|failed after i sent the message|after sending (?:the )?message|after end of data`), "."},
-	{regexp.MustCompile(`(?i)(?:in reply to|after|in response to)(?: the| pipelined| sending)* (?:"?rcpt)|does not like recipient|did not like our rcpt|\[rcpt_to\]|\bin rcpt to\b|smtp:rcpt|error.{0,20} rcpt to|>>> rcpt`), "RCPT"},
-	{regexp.MustCompile(`(?i)(?:in reply to|after|in response to)(?: the| pipelined| sending)* (?:"?mail from|mail\b)|sender was rejected|did not like our mail|\[mail_from\]|\bin mail from\b|smtp:mail|>>> mail`), "MAIL"},
-	{regexp.MustCompile(`(?i)(?:in reply to|after|in response to)(?: the| pipelined| sending)* (?:"?data\b)|failed on data command|did not like our data|\[data\]|smtp command\s+data\b|>>> data`), "DATA"},
+	{regexp.MustCompile(`(?i)(?:in reply to|after|in response to)(?: the| pipelined| sending)* (?:"?rcpt)|does not like recipient|did not like our rcpt|\[rcpt_to\]|\bin rcpt to\b|smtp:rcpt|error.{0,20} rcpt to|following rcpt|sent <<< rcpt|>>> rcpt`), "RCPT"},
+	{regexp.MustCompile(`(?i)(?:in reply to|after|in response to)(?: the| pipelined| sending)* (?:"?mail from|mail\b)|sender was rejected|did not like our mail|\[mail_from\]|\bin mail from\b|smtp:mail|following mail|sent <<< mail|>>> mail`), "MAIL"},
+	{regexp.MustCompile(`(?i)(?:in reply to|after|in response to)(?: the| pipelined| sending)* (?:"?data\b)|failed on data command|did not like our data|\[data\]|smtp command\s+data\b|following data|sent <<< data|>>> data`), "DATA"},
 	{regexp.MustCompile(`(?i)(?:in reply to|after|in response to)(?: the| sending)* (?:"?(?:helo|ehlo))|my name was rejected|did not like our (?:helo|ehlo)|>>> (?:helo|ehlo)`), "EHLO"},
 	{regexp.MustCompile(`(?i)refused to talk to me|after initial connection|connected to \S+ but greeting failed|in reply to (?:the )?(?:initial|banner|connect)`), "CONNECT"},
 }
