@@ -99,3 +99,15 @@ func TestReaderOfOwn(t *testing.T) {
 		t.Errorf("envelope %q by %q", m.EnvelopeID, m.ReportingMTA)
 	}
 }
+
+// A report that gives up makes sure what was temporary while it lasted; a delay
+// does not.
+func TestReaderGivesUp(t *testing.T) {
+	for action, want := range map[string]mail.Severity{"failed": mail.Hard, "delayed": mail.Soft} {
+		text := "Content-Type: message/delivery-status\n\nFinal-Recipient: rfc822; a@b.test\nAction: " + action + "\nStatus: 4.1.1\nDiagnostic-Code: smtp; 450 4.1.1 user unknown\n"
+		m, err := NewReader(classify.New()).Read(strings.NewReader(text), int64(len(text)))
+		if err != nil || len(m.Diagnoses) != 1 || m.Diagnoses[0].Severity != want {
+			t.Errorf("%s: %+v, %v", action, m, err)
+		}
+	}
+}

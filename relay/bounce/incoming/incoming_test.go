@@ -99,6 +99,14 @@ func TestForms(t *testing.T) {
 			"X-Failed-Recipients: a@b.test\n" + strings.Replace(daemon, "failure notice", "Warning: message delayed", 1) + "  a@b.test\n    host mx.b.test [192.0.2.1]: 450 later\n",
 			[]Recipient{{Address: "a@b.test", Action: dsn.Delayed, Code: 450, Text: "450 later"}},
 		},
+		"commands sent at once: what looks like an answer to DATA is one to RCPT": {
+			daemon + "<a@b.test>\n\n   ----- Transcript of session follows -----\n... while talking to mx.b.test.:\n>>> DATA\n<<< 550 5.1.1 no\n<<< 503 5.0.0 Need RCPT (recipient)\n",
+			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Status: smtp.Status{5, 1, 1}, Code: 550, Text: "550 5.1.1 no\n<<< 503 5.0.0 Need RCPT (recipient)", Command: "RCPT"}},
+		},
+		"the sender is no recipient": {
+			daemon + "Undeliverable.\n\nSender address: s@c.test\nRecipient address: a@b.test\n550 no\n",
+			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Code: 550, Text: "550 no"}},
+		},
 		"a server that answers in brackets": {
 			daemon + "We had trouble delivering your message.\n\nSMTP Server <mx.b.test> rejected recipient <a@b.test> (Error following RCPT command). It responded as follows: [550 5.1.1 no]\n",
 			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Status: smtp.Status{5, 1, 1}, Code: 550, Text: "550 5.1.1 no]", Command: "RCPT"}},
@@ -137,6 +145,7 @@ func TestKinds(t *testing.T) {
 	}{
 		"a letter":            {"From: a@b.test\nSubject: hello\n\nHow are you? Call 550 1234.\n", Other},
 		"a letter on failure": {"From: a@b.test\nSubject: our plan\n\nThe parcel could not be delivered.\n", Other},
+		"a postmaster's news": {"From: postmaster@b.test\nSubject: news\n\nDear a@b.test, we have a new server.\n", Other},
 		"a newsletter":        {"From: n@b.test\nSubject: Offers\nPrecedence: bulk\nAuto-Submitted: auto-generated\n\nBuy!\n", Other},
 		"away":                {"From: a@b.test\nSubject: Re: x\nAuto-Submitted: auto-replied (vacation)\n\nI am away.\n", AutoReply},
 		"away, in a subject":  {"From: a@b.test\nSubject: =?utf-8?q?Out_of_office?= until May\n\nI am away.\n", AutoReply},
