@@ -48,7 +48,7 @@ func collect(r io.ReaderAt, size int64) (*pieces, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.text = strings.ToValidUTF8(string(b), "\ufffd")
+		p.text = strings.ToValidUTF8(string(b[:min(len(b), maxText)]), "\ufffd")
 	}
 	p.text = strings.ReplaceAll(p.text, "\r\n", "\n")
 	if p.status == nil {
@@ -70,14 +70,14 @@ func (p *pieces) walk(part *mime.Part, depth int) error {
 	}
 	switch {
 	case part.Is("message", "delivery-status"), part.Is("message", "global-delivery-status"):
-		b, err := p.content(part)
+		b, err := p.content(part, maxPart)
 		if err != nil {
 			return err
 		}
 		p.status = append(append(p.status, '\n'), b...)
 		p.closed = true
 	case part.Is("message", "feedback-report"):
-		b, err := p.content(part)
+		b, err := p.content(part, maxPart)
 		if err != nil {
 			return err
 		}
@@ -92,22 +92,22 @@ func (p *pieces) walk(part *mime.Part, depth int) error {
 		}
 		p.keepOriginal(b)
 	case depth > 0 && (part.Is("text", "rfc822-headers") || part.Is("message", "*") && !part.Is("message", "external-body")):
-		b, err := p.content(part)
+		b, err := p.content(part, maxPart)
 		if err != nil {
 			return err
 		}
 		p.keepOriginal(b)
 	case part.Is("text", "html"):
 		if p.page == "" && !p.closed {
-			b, err := p.content(part)
+			b, err := p.content(part, maxText)
 			if err != nil {
 				return err
 			}
 			p.page = stripTags(string(b))
 		}
 	case part.Is("text", "*"), part.Is("application", "json"), depth == 0:
-		if !p.closed && len(p.text) < maxPart {
-			b, err := p.content(part)
+		if !p.closed && len(p.text) < maxText {
+			b, err := p.content(part, maxText)
 			if err != nil {
 				return err
 			}
@@ -141,9 +141,9 @@ func (p *pieces) octets(at mime.Range) ([]byte, error) {
 }
 
 // content gives the body of a part as UTF-8.
-func (p *pieces) content(part *mime.Part) ([]byte, error) {
+func (p *pieces) content(part *mime.Part, limit int64) ([]byte, error) {
 	raw := io.NewSectionReader(p.r, part.Body.Start, part.Body.Len())
-	b, err := io.ReadAll(io.LimitReader(mime.DecodeText(raw, part.Encoding, part.Param("charset")), maxPart))
+	b, err := io.ReadAll(io.LimitReader(mime.DecodeText(raw, part.Encoding, part.Param("charset")), limit))
 	if err != nil {
 		return nil, err
 	}

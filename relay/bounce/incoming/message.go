@@ -12,7 +12,8 @@ import (
 // Bounds of what Read looks at and keeps.
 const (
 	MaxRecipients = 1000      // of one message
-	maxPart       = 256 << 10 // octets of a part, decoded
+	maxPart       = 256 << 10 // octets of a delivery status or a header, decoded
+	maxText       = 64 << 10  // octets of a text for people, decoded: they are searched many times
 	maxWords      = 2 << 10   // octets kept of a text about one recipient
 )
 

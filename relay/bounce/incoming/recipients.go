@@ -51,15 +51,17 @@ func blocksOf(p *pieces) []block {
 
 func cutAt(lines []string, how *regexp.Regexp, ignore func(string) bool) []block {
 	var found []block
-	at := -1 // of found, which the line is about
+	known := map[string]int{} // places in found, by address in small letters
+	at := -1                  // of found, which the line is about
 	for _, line := range lines {
 		if m := how.FindStringSubmatchIndex(line); m != nil && !aside.MatchString(line) {
 			a := line[m[2]:m[3]]
-			if i := slices.IndexFunc(found, func(b block) bool { return sameAddress(b.address, a) }); i >= 0 {
+			if i, ok := known[strings.ToLower(a)]; ok {
 				at = i
 			} else if !ignore(a) && len(found) < MaxRecipients {
+				at = len(found)
+				known[strings.ToLower(a)] = at
 				found = append(found, block{address: a})
-				at = len(found) - 1
 			}
 		}
 		if at >= 0 && len(found[at].text) < maxWords {
@@ -79,10 +81,10 @@ func (p *pieces) notRecipients() func(string) bool {
 			own = append(own, a.String())
 		}
 	}
-	failed := p.head.Text("X-Failed-Recipients")
+	failed := strings.ToLower(p.head.Text("X-Failed-Recipients"))
 	return func(a string) bool {
 		l, _, _ := strings.Cut(strings.ToLower(a), "@")
-		if strings.Contains(strings.ToLower(failed), strings.ToLower(a)) {
+		if strings.Contains(failed, strings.ToLower(a)) {
 			return false
 		}
 		switch l {
@@ -112,9 +114,9 @@ func wordsReport(p *pieces, m *Message) bool {
 		return false
 	}
 	m.Kind = Report
-	rest := strings.TrimSpace(p.text)
+	all := whole{text: strings.TrimSpace(p.text), reply: findReply(closing.ReplaceAllString(p.text, "")), command: commandIn(p.text)}
 	for i := range blocks {
-		m.Recipients = append(m.Recipients, ofBlock(&blocks[i], rest, len(blocks) == 1, action))
+		m.Recipients = append(m.Recipients, ofBlock(&blocks[i], &all, len(blocks) == 1, action))
 	}
 	return true
 }
@@ -150,21 +152,29 @@ func (p *pieces) withoutAsides() string {
 	return b.String()
 }
 
+// whole is what a text says, whomever it is about. It is looked through once,
+// however many recipients there are.
+type whole struct {
+	text    string
+	reply   reply
+	command string
+}
+
 // ofBlock reads what the text says of a recipient: the reply in its block, else
 // the first words there, else what stands elsewhere.
-func ofBlock(b *block, rest string, only bool, action dsn.Action) Recipient {
+func ofBlock(b *block, all *whole, only bool, action dsn.Action) Recipient {
 	t := Recipient{Address: b.address, Action: action}
 	said := closing.ReplaceAllString(b.text, "")
 	r := findReply(said)
 	t.Command = commandIn(b.text)
 	if r.code == 0 && (only || !hasWords(afterAddress(said, b.address))) {
-		if all := findReply(closing.ReplaceAllString(rest, "")); all.code != 0 {
-			r = all
-			t.Command = first(t.Command, commandIn(rest))
+		if all.reply.code != 0 {
+			r = all.reply
+			t.Command = first(t.Command, all.command)
 		}
 	}
 	if only {
-		t.Command = first(t.Command, commandIn(rest))
+		t.Command = first(t.Command, all.command)
 	}
 	t.Code, t.Status = r.code, r.status
 	if t.Code != 0 {
@@ -175,7 +185,7 @@ func ofBlock(b *block, rest string, only bool, action dsn.Action) Recipient {
 	}
 	t.Notes = b.text
 	if only || !hasWords(t.Text) {
-		t.Notes = strings.TrimSpace(b.text + "\n" + rest)
+		t.Notes = strings.TrimSpace(b.text + "\n" + clip(all.text, maxWords))
 	}
 	return t
 }
