@@ -204,6 +204,7 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 		Resolver: resolver{r.dns}, Dialer: o.Dialer, Roots: o.Roots, Metrics: m.Delivery, Log: o.Log, Seed: o.Seed,
 	})
 	r.composer = bounce.New(bounce.Config{Hostname: c.Hostname, Postmaster: postmaster(c)}, bounce.Deps{Stager: r.spool, Metrics: m.Bounce, Log: o.Log})
+	r.replies.metrics = m.Bounce
 	if err := r.replies.apply(c.Classify); err != nil {
 		return fmt.Errorf("bounce rules: %w", err)
 	}

@@ -205,8 +205,8 @@ func cmdMailLog(ts *testscript.TestScript, neg bool, _ []string) {
 	for line := range strings.Lines(text) {
 		var r struct {
 			Type, Sender, Detail string
-			Class                string                      `json:"bounce_classification"`
-			Severity             string                      `json:"bounce_severity"`
+			Class                string `json:"bounce_classification"`
+			Severity             string `json:"bounce_severity"`
 			Recipient            any
 			Attempts             int                         `json:"num_attempts"`
 			Peer                 struct{ Name, Addr string } `json:"peer_address"`
