@@ -23,6 +23,7 @@ type pieces struct {
 	status   []byte // delivery status
 	feedback *arf.Report
 	returned header.Section // header of the original, if it has a part of its own
+	inner    mime.Range     // the first message within
 	closed   bool           // what comes now is the original's, or a footer
 }
 
@@ -54,6 +55,9 @@ func collect(r io.ReaderAt, size int64) (*pieces, error) {
 	if p.status == nil {
 		p.statusInText()
 	}
+	if at := feedbackType.FindStringIndex(p.text); at != nil && p.feedback == nil {
+		p.feedback = feedback([]byte(p.text[at[0]:]))
+	}
 	p.text, p.behind = cutOriginal(p.text, p.behind)
 	return p, nil
 }
@@ -81,12 +85,16 @@ func (p *pieces) walk(part *mime.Part, depth int) error {
 		if err != nil {
 			return err
 		}
-		if f, err := arf.Parse(b); err == nil && p.feedback == nil {
-			p.feedback = f
+		if p.feedback == nil {
+			p.feedback = feedback(b)
 		}
 		p.closed = true
 	case part.Message() && depth > 0:
-		b, err := p.octets(part.Children[0].Header)
+		inner := part.Children[0]
+		if p.inner == (mime.Range{}) {
+			p.inner = mime.Range{Start: inner.Header.Start, End: inner.Body.End}
+		}
+		b, err := p.octets(inner.Header)
 		if err != nil {
 			return err
 		}
@@ -115,6 +123,14 @@ func (p *pieces) walk(part *mime.Part, depth int) error {
 		}
 	}
 	return nil
+}
+
+// feedback reads a report of whose kind the message leaves no doubt.
+func feedback(b []byte) *arf.Report {
+	if f, err := arf.Parse(b); err == nil {
+		return f
+	}
+	return &arf.Report{Type: arf.Other, Incidents: 1}
 }
 
 func (p *pieces) keepOriginal(b []byte) {

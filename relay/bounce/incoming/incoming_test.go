@@ -158,6 +158,22 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+func TestComplaints(t *testing.T) {
+	for name, in := range map[string]string{
+		"RFC 5965": "Content-Type: multipart/report; boundary=x\n\n--x\n\nA complaint.\n--x\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nOriginal-Rcpt-To: <a@b.test>\n" +
+			"--x\nContent-Type: message/rfc822\n\nMessage-ID: <1@src.test>\n\nhello\n--x--\n",
+		"without a type":        "Content-Type: multipart/report; boundary=x\n\n--x\nContent-Type: message/feedback-report\n\nVersion: 1\n--x\nContent-Type: text/rfc822-headers\n\nMessage-ID: <1@src.test>\nTo: a@b.test\n--x--\n",
+		"without MIME":          "Subject: x\n\nFeedback-Type: abuse\nVersion: 1\nOriginal-Rcpt-To: a@b.test\n\nReceived: from x by y\nMessage-ID: <1@src.test>\n",
+		"a junk button's":       "Subject: complaint about message from 192.0.2.1\nContent-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: message/rfc822\n\nX-HmXmrOriginalRecipient: a@b.test\nMessage-ID: <1@src.test>\n\nhello\n--x--\n",
+		"passed on by somebody": "Subject: Fwd: complaint\nContent-Type: multipart/mixed; boundary=y\n\n--y\n\nLook at this.\n--y\nContent-Type: message/rfc822\n\nContent-Type: multipart/report; boundary=x\n\n--x\nContent-Type: message/feedback-report\n\nFeedback-Type: fraud\nOriginal-Rcpt-To: a@b.test\n--x\nContent-Type: text/rfc822-headers\n\nMessage-ID: <1@src.test>\n--x--\n--y--\n",
+	} {
+		m := parse(t, in)
+		if m.Kind != Complaint || len(m.Recipients) != 1 || m.Recipients[0].Address != "a@b.test" || m.Original.MessageID != "<1@src.test>" || m.Feedback == nil {
+			t.Errorf("%s: %s %+v of %q", name, m.Kind, m.Recipients, m.Original.MessageID)
+		}
+	}
+}
+
 // A report may name any number of recipients and say anything of them.
 func TestBounds(t *testing.T) {
 	var b strings.Builder

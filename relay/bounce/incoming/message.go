@@ -81,11 +81,14 @@ func Read(r io.ReaderAt, size int64) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Message{}
-	p.original(&m.Original)
-	for _, try := range []func(*pieces, *Message) bool{complaint, notification, statusReport, wordsReport, autoReply} {
-		if try(p, m) {
-			break
+	m := p.message()
+	if m.Kind == Other && p.inner.Len() > 0 { // somebody passed it on as an attachment
+		within, err := collect(io.NewSectionReader(r, p.inner.Start, p.inner.Len()), p.inner.Len())
+		if err != nil {
+			return nil, err
+		}
+		if n := within.message(); n.Kind == Report || n.Kind == Complaint {
+			m = n
 		}
 	}
 	for i := range m.Recipients {
@@ -95,8 +98,28 @@ func Read(r io.ReaderAt, size int64) (*Message, error) {
 	return m, nil
 }
 
-// complaint reads a feedback report.
+// message makes of the pieces what they are.
+func (p *pieces) message() *Message {
+	m := &Message{}
+	p.original(&m.Original)
+	for _, try := range []func(*pieces, *Message) bool{complaint, notification, statusReport, wordsReport, autoReply} {
+		if try(p, m) {
+			break
+		}
+	}
+	return m
+}
+
+// complaint reads a feedback report, or the form that Microsoft's junk mail
+// program has instead: the message itself, with the recipient in a field of its
+// own.
 func complaint(p *pieces, m *Message) bool {
+	if whom := p.returned.Text("X-HmXmrOriginalRecipient"); whom != "" {
+		m.Kind = Complaint
+		m.Feedback = &arf.Report{Type: arf.Abuse, Incidents: 1}
+		m.Recipients = []Recipient{{Address: clip(plainAddress(whom), maxWords), Text: arf.Abuse}}
+		return true
+	}
 	if p.feedback == nil {
 		return false
 	}

@@ -22,7 +22,10 @@ var (
 		`)[ \t]*$`)
 	// Lines that only the header of a message has.
 	received = regexp.MustCompile(`(?im)^[ \t>]*(?:received: (?:from|by|\()|return-path: ?<|x-google-smtp-source:|dkim-signature: )`)
-	status   = regexp.MustCompile(`(?im)^(?:reporting-mta|final-recipient) ?:`)
+	// The fields of a feedback report that has lost its MIME structure, beginning
+	// with the first of them.
+	feedbackType = regexp.MustCompile(`(?im)^(?:feedback-type: ?[a-z-]+[ \t]*\n(?:user-agent|version|source-ip):|(?:user-agent|version): ?.+\nfeedback-type: ?[a-z])`)
+	status       = regexp.MustCompile(`(?im)^(?:reporting-mta|final-recipient) ?:`)
 )
 
 // statusInText finds the fields of a delivery status in the text, where a message
