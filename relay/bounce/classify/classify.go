@@ -97,6 +97,8 @@ func bounded(r *Reply) mail.Severity {
 		return mail.Hard
 	case slices.Contains([]string{"CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL"}, r.Command):
 		return mail.Block // no recipient had been named yet
+	case slices.Contains([]string{"DATA", "BDAT", "."}, r.Command) && r.Status[1] != 1:
+		return mail.Soft // the recipient had been taken
 	}
 	return mail.Hard
 }

@@ -67,6 +67,8 @@ func TestHardIsBounded(t *testing.T) {
 		"before there was a recipient":   {Reply{Code: 550, Text: "no such user", Command: "MAIL"}, mail.Block},
 		"a host that never takes mail":   {Reply{Code: 521, Text: "no mail here", Command: "CONNECT"}, mail.Hard},
 		"after the recipient was taken":  {Reply{Code: 550, Text: unknown, Command: "."}, mail.Soft},
+		"the message has nowhere to go":  {Reply{Code: 554, Status: smtp.Status{5, 5, 1}, Text: "no valid recipients", Command: "DATA"}, mail.Soft},
+		"late, but with a clear status":  {Reply{Code: 550, Status: smtp.Status{5, 1, 1}, Text: unknown, Command: "."}, mail.Hard},
 		"somebody told somebody":         {Reply{Code: 550, Text: unknown}, mail.Soft},
 		"the reporter's own people":      {Reply{Text: "user not listed in directory"}, mail.Hard},
 		"with the status of an address":  {Reply{Code: 550, Status: smtp.Status{5, 1, 1}, Text: unknown}, mail.Hard},
