@@ -10,6 +10,9 @@ type Bounce struct {
 	// DSNs composed, by action: "failed", "delayed", "delivered" (also relayed
 	// and expanded).
 	DSNs *prometheus.CounterVec
+	// Failures are attempts that failed for a recipient, for now or for good, by
+	// the class and severity of the reply (mail.Class, mail.Severity).
+	Failures *prometheus.CounterVec
 }
 
 // NewBounce makes the collectors and registers them with r, if not nil.
@@ -20,5 +23,8 @@ func newBounce(f promauto.Factory) *Bounce {
 		DSNs: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tenma_bounce_dsns_total", Help: "Delivery status notifications composed, by action: failed, delayed, delivered.",
 		}, []string{"action"}),
+		Failures: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tenma_bounce_failures_total", Help: "Attempts that failed for a recipient, for now or for good, by what the reply meant.",
+		}, []string{"class", "severity"}),
 	}
 }

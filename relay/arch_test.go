@@ -23,7 +23,7 @@ var lines = [][]string{
 	{"relay/mail"},
 	{"relay/policy/..."},
 	{"relay/door"},
-	{"relay/ingress/...", "relay/inject", "relay/intake", "relay/queue/...", "relay/delivery/...", "relay/mailbox/...", "relay/bounce", "relay/tlsrpt", "relay/maillog"},
+	{"relay/ingress/...", "relay/inject", "relay/intake", "relay/queue/...", "relay/delivery/...", "relay/mailbox/...", "relay/bounce/...", "relay/tlsrpt", "relay/maillog"},
 	{"relay/admin/..."},
 	{"relay/config/..."},
 	{"relay"},

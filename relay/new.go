@@ -210,9 +210,13 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 		Log: o.Log, Seed: o.Seed,
 	})
 	r.composer = bounce.New(bounce.Config{Hostname: c.Hostname, Postmaster: postmaster(c)}, bounce.Deps{Stager: r.spool, Metrics: m.Bounce, Log: o.Log})
+	r.replies.metrics = m.Bounce
+	if err := r.replies.apply(c.Classify); err != nil {
+		return fmt.Errorf("bounce rules: %w", err)
+	}
 	r.queue = queue.New(c.Queue, queue.Deps{
 		Spool: r.spool, Router: r.router, Remote: r.delivery.Deliver, Local: r.mailbox.Deliver, Signer: r.signer,
-		Returner: r.composer, Record: r.maillog, Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
+		Returner: r.composer, Classify: &r.replies, Record: r.maillog, Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
 	})
 	r.intake = intake.New(c.Intake, intake.Deps{Spool: r.spool, Record: r.maillog, Senders: r.people, Metrics: m.Intake, Log: o.Log, Random: o.Random})
 	return nil

@@ -73,6 +73,7 @@ type Relay struct {
 	people     *auth.Directory
 	recipients *recipients
 	signer     *dkim.Signer
+	replies    replies
 	maillog    *maillog.Log
 	spool      Engine
 	mailbox    *mailbox.Store
@@ -258,6 +259,7 @@ func (r *Relay) Reload(c *config.Config) error {
 		{"accounts", func() error { return r.people.Apply(c.Auth) }},
 		{"admin", func() error { return r.admin.Apply(c.Admin) }},
 		{"dns", func() error { return r.dns.Apply(c.DNS) }},
+		{"bounce rules", func() error { return r.replies.apply(c.Classify) }},
 	} {
 		if err := p.apply(); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)

@@ -22,17 +22,18 @@ import (
 
 // commands is the command line. Each command stands in a file of its own.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run the relay."`
-	Demo    demoCommand    `cmd:"" help:"Run the relay against an internet in a box, with mail flowing."`
-	Check   checkCommand   `cmd:"" help:"Validate a configuration: every error with its place, and what is unwise."`
-	Queue   queueCommand   `cmd:"" help:"Look into the queue of a running relay, and change it."`
-	User    user.Command   `cmd:"" help:"Accounts for submission and mailboxes."`
-	Mailbox mailboxCommand `cmd:"" help:"What mailboxes hold; import and export."`
-	DKIM    dkimCommand    `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
-	Bench   bench.Command  `cmd:"" help:"Load any mail server, receive what it sends, compare."`
-	DNS     dnsCommand     `cmd:"" name:"dns" help:"DNS records of a domain."`
-	Version versionCommand `cmd:"" help:"Show the version."`
-	Help    helpCommand    `cmd:"" help:"Show help for a command."`
+	Serve    serveCommand    `cmd:"" help:"Run the relay."`
+	Demo     demoCommand     `cmd:"" help:"Run the relay against an internet in a box, with mail flowing."`
+	Check    checkCommand    `cmd:"" help:"Validate a configuration: every error with its place, and what is unwise."`
+	Queue    queueCommand    `cmd:"" help:"Look into the queue of a running relay, and change it."`
+	User     user.Command    `cmd:"" help:"Accounts for submission and mailboxes."`
+	Mailbox  mailboxCommand  `cmd:"" help:"What mailboxes hold; import and export."`
+	DKIM     dkimCommand     `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
+	Bench    bench.Command   `cmd:"" help:"Load any mail server, receive what it sends, compare."`
+	Classify classifyCommand `cmd:"" help:"Tell what returned messages, complaints and replies mean."`
+	DNS      dnsCommand      `cmd:"" name:"dns" help:"DNS records of a domain."`
+	Version  versionCommand  `cmd:"" help:"Show the version."`
+	Help     helpCommand     `cmd:"" help:"Show help for a command."`
 }
 
 const description = `A high-throughput outbound mail relay in one binary.

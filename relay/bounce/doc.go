@@ -11,6 +11,10 @@
 // the null sender, which the settlement stores in the same atomic step. It
 // never answers the null sender.
 //
+// Reader goes the other way: it tells what a message means that came back from
+// somebody else's mail system. Its two halves are packages of their own, incoming
+// for the messages and classify for the replies.
+//
 // A DSN is in ASCII wherever it can be, so that it passes every server on the
 // way back: text beyond ASCII is quoted-printable, addresses of type utf-8 are
 // escaped (RFC 6533 section 3). It needs 8BITMIME only if a whole 8-bit message

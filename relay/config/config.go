@@ -7,6 +7,7 @@ import (
 	"tenma/dnscache"
 	"tenma/relay/admin"
 	"tenma/relay/admin/setup"
+	"tenma/relay/bounce/classify"
 	"tenma/relay/delivery"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
@@ -44,6 +45,7 @@ type Config struct {
 	IMAP     imap.Config
 	POP3     pop3.Config
 	Setup    setup.Config
+	Classify classify.Config
 
 	Elsewhere []Elsewhere // domains whose mail we take for mailboxes that others keep
 

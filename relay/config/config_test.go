@@ -63,6 +63,8 @@ func standardFiles() map[string]string {
 		"/data/dkim/bad.pem":          "bad",
 		"/data/dkim/small.pem":        "small",
 		"/data/both":                  "in data\n",
+		"/etc/tenma/rules.toml":       "without = [\"greylisted\"]\n",
+		"/etc/tenma/bad-rules.toml":   "[[rule]]\nname = \"x\"\nclass = \"Nothing\"\n",
 		"/etc/tenma/everyones":        "secret\n",
 		"/etc/tenma/both":             "beside\n",
 	}

@@ -34,6 +34,7 @@ func (r *reader) config(root *table) *Config {
 	r.dns(s.sub("dns"), c)
 	r.delivery(s.sub("delivery"), c)
 	r.log(s.sub("log"), c)
+	r.bounce(s.sub("bounce"), c)
 	r.listeners(s, c)
 	r.domains(s, c)
 	r.routes(s, c)

@@ -91,9 +91,6 @@ func judge(at *place, f finding) mail.Outcome {
 	case code == 530 && at.fellBack:
 		soften(&o, "TLS is broken, not the message")
 	}
-	if o.Reply.Temporary() {
-		o.RetryAfter = retryAfter(o.Reply.Text)
-	}
 	return o
 }
 

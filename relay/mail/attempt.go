@@ -52,6 +52,8 @@ type Outcome struct {
 	DSN bool
 	// RetryAfter is a wait that the remote stated, 0 for none.
 	RetryAfter time.Duration
+	// Diagnosis is what the reply means; the queue has it made.
+	Diagnosis Diagnosis
 }
 
 // Fate derives what the outcome means: Sent, Failed or Deferred. An outcome

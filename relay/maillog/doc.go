@@ -41,7 +41,7 @@
 //	response               always; what decided: {code, enhanced_code {class, subject, detail}, content, command}
 //	peer_address           {name, addr}: the client of a Reception or Rejection, else the remote server
 //	num_attempts           always; attempts that counted so far, this one included
-//	bounce_classification  always; "Uncategorized"
+//	bounce_classification  always; what is wrong (mail.Class), "Uncategorized" where nothing is
 //	egress_source          the source used
 //	source_address         {address}: our address on the connection
 //	delivery_protocol      ESMTP or Local; only where a next hop was tried
@@ -59,5 +59,8 @@
 //	tls_policy             the demand that was applied: opportunistic, required, ...
 //	tls_verified           true if the remote server's certificate was good for it
 //	priority               bulk or urgent; left out for ordinary mail
+//	bounce_severity        hard, soft, block, admin or undetermined: what a failure says about the recipient
+//	bounce_action          retry, bounce, slow down or reroute: what a sender does best
+//	bounce_rule            the rule that the reply was known by
 //	detail                 our own words about what went wrong
 package maillog

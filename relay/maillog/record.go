@@ -39,7 +39,11 @@ func appendRecord(b []byte, e *mail.Event, node []byte) []byte {
 	b = appendResponse(b, e)
 	b = append(b, `,"num_attempts":`...)
 	b = strconv.AppendInt(b, int64(e.Attempts), 10)
-	b = append(b, `,"bounce_classification":"Uncategorized","nodeid":`...)
+	b = append(b, `,"bounce_classification":"`...)
+	b = append(b, o.Diagnosis.Class.String()...)
+	b = append(b, '"')
+	b = appendDiagnosis(b, &o.Diagnosis)
+	b = append(b, `,"nodeid":`...)
 	b = append(b, node...)
 	b = appendReception(b, env)
 	if atTheDoor(e.Kind) {
@@ -144,6 +148,19 @@ func appendResponse(b []byte, e *mail.Event) []byte {
 	b = appendString(b, r.Text)
 	b = appendField(b, "command", e.Outcome.Command)
 	return append(b, '}')
+}
+
+// appendDiagnosis appends what a failure means, beside its class.
+func appendDiagnosis(b []byte, d *mail.Diagnosis) []byte {
+	if *d == (mail.Diagnosis{}) {
+		return b
+	}
+	b = append(b, `,"bounce_severity":"`...)
+	b = append(b, d.Severity.String()...)
+	b = append(b, `","bounce_action":"`...)
+	b = append(b, d.Remedy.String()...)
+	b = append(b, '"')
+	return appendField(b, "bounce_rule", d.Rule)
 }
 
 // appendReception appends what is known of how the message came.

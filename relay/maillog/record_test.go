@@ -179,3 +179,18 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	b.SetBytes(int64(len(buf)))
 }
+
+// A failure says what it means, whatever the name of the rule is.
+func TestRecordOfADiagnosis(t *testing.T) {
+	e := testEvent()
+	e.Kind = mail.EventBounce
+	e.Outcome.Diagnosis = mail.Diagnosis{Class: mail.SpamBlock, Severity: mail.Block, Remedy: mail.SlowDown, Rule: "a \"rule\"\n"}
+	got := decode(t, appendRecord(nil, e, []byte(`"n1"`)))
+	for field, want := range map[string]string{
+		"bounce_classification": "SpamBlock", "bounce_severity": "block", "bounce_action": "slow down", "bounce_rule": "a \"rule\"\n",
+	} {
+		if got[field] != want {
+			t.Errorf("%s: %v, want %s", field, got[field], want)
+		}
+	}
+}

@@ -31,6 +31,7 @@ func TestReference(t *testing.T) {
 	}
 	full := testEvent()
 	full.Outcome.Detail = "connection reset"
+	full.Outcome.Diagnosis = mail.Diagnosis{Class: mail.SpamBlock, Severity: mail.Block, Remedy: mail.Reroute, Rule: "source-listed"}
 	every := fields("", decode(t, appendRecord(nil, full, []byte(`"n1"`))))
 	bare := &mail.Event{Kind: mail.EventRejection, Time: time.Unix(1_700_000_000, 0), Recipient: -1, Envelope: &mail.Envelope{}}
 	always := fields("", decode(t, appendRecord(nil, bare, []byte(`"n1"`))))

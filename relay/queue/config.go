@@ -5,6 +5,7 @@ import (
 
 	"tenma/metrics"
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
 	"tenma/relay/queue/settings"
 	"tenma/spool"
 )
@@ -16,10 +17,11 @@ type Config = settings.Config
 type Deps struct {
 	Spool    spool.Engine
 	Router   Router
-	Remote   mail.Deliver // ByMX, ByHost
-	Local    mail.Deliver // Local
-	Signer   Signer       // nil: nothing is signed
-	Returner Returner     // nil: no DSNs
+	Remote   mail.Deliver    // ByMX, ByHost
+	Local    mail.Deliver    // Local
+	Signer   Signer          // nil: nothing is signed
+	Returner Returner        // nil: no DSNs
+	Classify fate.Classifier // nil: no diagnoses, and no wait is known that a remote states
 	Record   Recorder
 	Metrics  *metrics.Queue // nil: not counted
 	Log      *slog.Logger   // nil: slog.Default

@@ -116,6 +116,7 @@ func (s *shard) judgeAll(l *ledger) []fate.Verdict {
 	// stay together.
 	spread := 2*s.rand.Float64() - 1
 	for _, w := range l.work {
+		fate.Diagnose(s.q.deps.Classify, w.outs)
 		for i, to := range w.to {
 			var v fate.Verdict
 			if w.outs == nil {

@@ -206,6 +206,8 @@ func cmdMailLog(ts *testscript.TestScript, neg bool, _ []string) {
 	for line := range strings.Lines(text) {
 		var r struct {
 			Type, Sender, Detail string
+			Class                string `json:"bounce_classification"`
+			Severity             string `json:"bounce_severity"`
 			Recipient            any
 			Attempts             int                         `json:"num_attempts"`
 			Peer                 struct{ Name, Addr string } `json:"peer_address"`
@@ -225,8 +227,8 @@ func cmdMailLog(ts *testscript.TestScript, neg bool, _ []string) {
 		if e := r.Response.Enhanced; e != nil {
 			enhanced = fmt.Sprintf("%d.%d.%d", e.Class, e.Subject, e.Detail)
 		}
-		fmt.Fprintf(ts.Stdout(), "%s from=<%s> to=<%v> attempt=%d %s: %d %s %s; peer=%s tls=%s verified=%t %s\n", r.Type, r.Sender, r.Recipient,
-			r.Attempts, r.Response.Command, r.Response.Code, enhanced, strings.ReplaceAll(r.Response.Content, "\n", "|"), r.Peer.Name, r.TLS, r.Verified, r.Detail)
+		fmt.Fprintf(ts.Stdout(), "%s from=<%s> to=<%v> attempt=%d %s: %d %s %s; peer=%s tls=%s verified=%t %s class=%s %s\n", r.Type, r.Sender, r.Recipient,
+			r.Attempts, r.Response.Command, r.Response.Code, enhanced, strings.ReplaceAll(r.Response.Content, "\n", "|"), r.Peer.Name, r.TLS, r.Verified, r.Detail, r.Class, r.Severity)
 	}
 }
 

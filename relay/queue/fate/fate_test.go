@@ -220,3 +220,44 @@ func TestClockStep(t *testing.T) {
 		t.Errorf("%v", s)
 	}
 }
+
+// oracle calls every failure a full mailbox and has them wait a minute.
+type oracle struct{ asked int }
+
+func (o *oracle) Outcome(*mail.Outcome) mail.Diagnosis {
+	o.asked++
+	return mail.Diagnosis{Class: mail.QuotaIssues, Severity: mail.Soft, Wait: time.Minute}
+}
+
+func TestDiagnose(t *testing.T) {
+	known := mail.Diagnosis{Class: mail.SpamBlock}
+	outs := []mail.Outcome{
+		{Reply: smtp.Reply{Code: 250}},
+		{Reply: smtp.Reply{Code: 450}},
+		{Reply: smtp.Reply{Code: 450}, RetryAfter: time.Hour},
+		{Reply: smtp.Reply{Code: 550}, Diagnosis: known},
+	}
+	o := &oracle{}
+	Diagnose(o, outs)
+	Diagnose(o, outs)
+	if o.asked != 2 {
+		t.Errorf("asked %d times", o.asked)
+	}
+	if outs[0].Diagnosis != (mail.Diagnosis{}) || outs[1].Diagnosis.Class != mail.QuotaIssues || outs[3].Diagnosis != known {
+		t.Errorf("%+v", outs)
+	}
+	if outs[0].RetryAfter != 0 || outs[1].RetryAfter != time.Minute || outs[2].RetryAfter != time.Hour {
+		t.Errorf("waits %v, %v, %v", outs[0].RetryAfter, outs[1].RetryAfter, outs[2].RetryAfter)
+	}
+	Diagnose(nil, outs)
+}
+
+// What ran out of time says so, whatever its last reply meant.
+func TestExpiredDiagnosis(t *testing.T) {
+	e := &mail.Envelope{Received: now.Add(-rules.Expire), Recipients: []mail.Recipient{{}}}
+	o := &mail.Outcome{Reply: smtp.Reply{Code: 450}, Diagnosis: mail.Diagnosis{Class: mail.QuotaIssues}}
+	v := Judge(rules, e, 0, mail.RecipientState{}, o, false, now, 0)
+	if v.Event != mail.EventExpiration || v.Outcome.Diagnosis.Class != mail.MessageExpired {
+		t.Errorf("%+v", v)
+	}
+}

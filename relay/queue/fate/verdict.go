@@ -98,6 +98,7 @@ func expiredOutcome(last mail.Outcome) *mail.Outcome {
 		last.Command = "LOCAL"
 	}
 	last.Untried, last.Detail = false, "delivery time expired"
+	last.Diagnosis = mail.Diagnosis{Class: mail.MessageExpired, Severity: mail.Soft, Remedy: mail.Bounce}
 	return &last
 }
 

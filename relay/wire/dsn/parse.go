@@ -147,6 +147,9 @@ func (p *parser) recipientField(name, value string) {
 		first(&t.Action, Action(word))
 	case "status":
 		first(&t.Status, parseStatus(value))
+		if _, text, ok := strings.Cut(value, "("); ok {
+			first(&t.StatusText, strings.TrimSuffix(text, ")"))
+		}
 	case "remote-mta":
 		first(&t.RemoteMTA, ParseTyped(value, "dns"))
 	case "diagnostic-code":

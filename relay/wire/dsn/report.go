@@ -24,6 +24,7 @@ type Recipient struct {
 	Final       Typed     // Final-Recipient, section 2.3.2
 	Action      Action    // section 2.3.3
 	Status      Status    // section 2.3.4
+	StatusText  string    // the comment behind it; read, not written
 	RemoteMTA   Typed     // section 2.3.5
 	Diagnostic  Typed     // Diagnostic-Code, section 2.3.6
 	LastAttempt time.Time // section 2.3.7

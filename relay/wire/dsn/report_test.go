@@ -89,7 +89,7 @@ func TestParseLiberties(t *testing.T) {
 			"Reporting-MTA: dns; a\nFinal-Recipient: rfc822; x@y\nAction: failed (no)\nFinal-Recipient: rfc822;<z@y>\nStatus: 4.2.2 (full)\n",
 			&Report{ReportingMTA: Typed{"dns", "a"}, Recipients: []Recipient{
 				{Final: Typed{"rfc822", "x@y"}, Action: Failed},
-				{Final: Typed{"rfc822", "z@y"}, Status: smtp.Status{4, 2, 2}},
+				{Final: Typed{"rfc822", "z@y"}, Status: smtp.Status{4, 2, 2}, StatusText: "full"},
 			}},
 		},
 		{

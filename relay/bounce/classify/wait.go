@@ -1,4 +1,4 @@
-package delivery
+package classify
 
 import (
 	"strings"
@@ -8,15 +8,16 @@ import (
 // Bounds of a wait that a remote states. What is longer is cut: a host that
 // wants a day is a host that may be asked again meanwhile.
 const (
-	maxRetryAfter  = 4 * time.Hour
-	maxRetryDigits = 6
+	MaxWait       = 4 * time.Hour
+	maxWaitDigits = 6
 )
 
-// retryAfter finds the wait that a greylister's text states: "try again in 300
+// Wait finds the wait that a greylister's text states: "try again in 300
 // seconds", "Greylisted for 5 minutes", "come back in 00:05:00". It is 0 where
-// there is none. A number counts only if a word before it announces a wait, so
-// that neither sizes nor counters are taken for one.
-func retryAfter(text string) time.Duration {
+// there is none, and at most MaxWait. A number counts only if a word before it
+// announces a wait, so that neither sizes nor counters are taken for one.
+func Wait(text string) time.Duration {
+	text = text[:min(len(text), maxText)]
 	announced := 0 // words left in which the number may come
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -24,9 +25,9 @@ func retryAfter(text string) time.Duration {
 		case digit(c):
 			d, n := wait(text[i:])
 			if announced > 0 && d > 0 {
-				return min(d, maxRetryAfter)
+				return min(d+andMore(text[i+n:]), MaxWait)
 			}
-			i += n
+			i += max(n, 1)
 		case letter(c):
 			n := 1
 			for i+n < len(text) && letter(text[i+n]) {
@@ -34,7 +35,7 @@ func retryAfter(text string) time.Duration {
 			}
 			announced = max(announced-1, 0)
 			switch strings.ToLower(text[i : i+min(n, 8)]) {
-			case "in", "after", "for", "wait", "within", "least", "retry", "delay":
+			case "in", "after", "for", "wait", "within", "least", "retry", "delay", "dans", "nach", "tra", "dentro":
 				announced = 3
 			}
 			i += n
@@ -60,15 +61,36 @@ func wait(s string) (d time.Duration, n int) {
 	for w < len(rest) && letter(rest[w]) {
 		w++
 	}
-	switch strings.ToLower(rest[:min(w, 8)]) {
-	case "s", "sec", "secs", "second", "seconds":
-		return time.Duration(v) * time.Second, n
-	case "m", "min", "mins", "minute", "minutes":
-		return time.Duration(v) * time.Minute, n
-	case "h", "hr", "hrs", "hour", "hours":
-		return time.Duration(v) * time.Hour, n
+	if d = time.Duration(v) * unit(strings.ToLower(rest[:min(w, 8)])); d > 0 {
+		n = len(s) - len(rest) + w
 	}
-	return 0, n
+	return d, n
+}
+
+// andMore reads the smaller part of "4 minutes and 59 seconds", "2m30s".
+func andMore(s string) time.Duration {
+	s = strings.TrimPrefix(strings.TrimLeft(s, " ,"), "and ")
+	if s == "" || !digit(s[0]) {
+		return 0
+	}
+	if d, _ := wait(s); d < time.Hour {
+		return d
+	}
+	return 0
+}
+
+// unit reads the word behind a number, in the languages that mail servers speak;
+// 0 for none that is known.
+func unit(word string) time.Duration {
+	switch word {
+	case "s", "sec", "secs", "second", "seconds", "secondes", "segundos", "secondi", "sekunden":
+		return time.Second
+	case "m", "min", "mins", "minute", "minutes", "minutos", "minuti", "minuten":
+		return time.Minute
+	case "h", "hr", "hrs", "hour", "hours", "heures", "heure", "horas", "hora", "ore", "stunde", "stunden":
+		return time.Hour
+	}
+	return 0
 }
 
 // clock reads HH:MM:SS or MM:SS.
@@ -99,12 +121,12 @@ func clock(s string) (d time.Duration, n int) {
 // number reads digits; more than six are no wait and give 0.
 func number(s string) (v, n int) {
 	for n < len(s) && digit(s[n]) {
-		if n < maxRetryDigits {
+		if n < maxWaitDigits {
 			v = v*10 + int(s[n]-'0')
 		}
 		n++
 	}
-	if n > maxRetryDigits {
+	if n > maxWaitDigits {
 		v = 0
 	}
 	return v, n

@@ -1,0 +1,152 @@
+package classify
+
+import (
+	"slices"
+
+	"tenma/relay/mail"
+	"tenma/relay/wire/smtp"
+)
+
+// Reply is what there is to judge: a reply, or what a report tells of one.
+type Reply struct {
+	Code    int         // 0: none stated
+	Status  smtp.Status // zero: none stated
+	Text    string
+	Command string // that was answered, in mail.Outcome's words; "": nobody knows
+	Ours    bool   // it was we who said it, no remote
+	// Final: it comes from a report that the mail was given up. What was temporary
+	// then has been said again and again.
+	Final bool
+	// Notes are what a report says besides, in its own words: looked at if Text
+	// is no reply, and no rule knows it.
+	Notes string
+}
+
+// Of gives the reply of an outcome.
+func Of(o *mail.Outcome) Reply {
+	return Reply{Code: o.Reply.Code, Status: o.Reply.Status, Text: o.Reply.Text, Command: o.Command, Ours: o.Host == ""}
+}
+
+// Classifier judges replies by rules. It may be used from any goroutine.
+type Classifier struct {
+	worded []rule // those with text
+	plain  []rule
+	memo   memo
+}
+
+// Outcome is Classify for the outcome of an attempt. What was sent, and what was
+// not tried, has no diagnosis.
+func (c *Classifier) Outcome(o *mail.Outcome) mail.Diagnosis {
+	if o.Untried || o.Reply.Positive() {
+		return mail.Diagnosis{}
+	}
+	return c.Classify(Of(o))
+}
+
+// Classify gives the diagnosis. The rules with text are tried on Text, then on
+// Notes (if Text is no reply), then the rules without.
+func (c *Classifier) Classify(r Reply) mail.Diagnosis {
+	text := plainText(r.Text)
+	k := memoKey{code: r.Code, status: r.Status, command: r.Command, ours: r.Ours, text: text}
+	d, ok := mail.Diagnosis{}, false
+	short := len(text) <= maxMemoText && len(r.Command) <= maxMemoText && r.Notes == "" && !r.Final
+	if short {
+		d, ok = c.memo.get(k)
+	}
+	if !ok {
+		d = c.decide(&r, text)
+		if d.Severity == mail.Hard {
+			d.Severity = bounded(&r)
+		}
+		if short {
+			c.memo.put(k, d)
+		}
+	}
+	if !permanent(&r) {
+		d.Wait = Wait(r.Text)
+	}
+	return d
+}
+
+func (c *Classifier) decide(r *Reply, text string) mail.Diagnosis {
+	notes := ""
+	if text == "" || r.Code == 0 {
+		notes = plainText(r.Notes)
+	}
+	for _, t := range []string{text, notes} {
+		for i := range c.worded {
+			if w := &c.worded[i]; t != "" && w.fits(r) && w.says(t) {
+				return w.diagnosis
+			}
+		}
+	}
+	for i := range c.plain {
+		if p := &c.plain[i]; p.fits(r) {
+			return p.diagnosis
+		}
+	}
+	return mail.Diagnosis{}
+}
+
+// bounded is how severe a reply can be that a rule calls hard.
+func bounded(r *Reply) mail.Severity {
+	switch {
+	case temporary(r) && !(r.Final && r.Status[1] == 1): // RFC 3463 section 3.2: the address itself
+		return mail.Soft
+	case r.Code == 521 || r.Code == 556: // RFC 7504: about the host, whatever was asked
+		return mail.Hard
+	case slices.Contains([]string{"CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL"}, r.Command):
+		return mail.Block // no recipient had been named yet
+	case slices.Contains([]string{"DATA", "BDAT", "."}, r.Command) && r.Status[1] != 1:
+		return mail.Soft // the recipient had been taken
+	}
+	return mail.Hard
+}
+
+// temporary: the remote itself says that it will be otherwise another time.
+func temporary(r *Reply) bool {
+	if r.Status[0] != 0 {
+		return r.Status[0] == 4
+	}
+	return r.Code/100 == 4
+}
+
+func permanent(r *Reply) bool { return r.Code/100 == 5 || r.Code == 0 && r.Status[0] == 5 }
+
+// rule is a rule of the file, compiled.
+type rule struct {
+	diagnosis mail.Diagnosis
+	text, not []phrase
+	status    []statusPattern
+	code      []codePattern
+	command   []string
+	from      from
+}
+
+type from uint8
+
+const (
+	anybody from = iota
+	remote
+	ours
+)
+
+// fits reports that all conditions but those on the text hold.
+func (u *rule) fits(r *Reply) bool {
+	switch {
+	case u.from == remote && r.Ours, u.from == ours && !r.Ours:
+		return false
+	case u.command != nil && !slices.Contains(u.command, r.Command):
+		return false
+	case u.status != nil && !slices.ContainsFunc(u.status, func(p statusPattern) bool { return p.fits(r.Status) }):
+		return false
+	case u.code != nil && !slices.ContainsFunc(u.code, func(p codePattern) bool { return p.fits(r.Code) }):
+		return false
+	}
+	return true
+}
+
+func (u *rule) says(t string) bool {
+	in := func(p phrase) bool { return p.in(t) }
+	return slices.ContainsFunc(u.text, in) && !slices.ContainsFunc(u.not, in)
+}
