@@ -13,6 +13,7 @@ type Bounce struct {
 	// Failures are attempts that failed for a recipient, for now or for good, by
 	// the class and severity of the reply (mail.Class, mail.Severity).
 	Failures *prometheus.CounterVec
+	Limited  prometheus.Counter // DSNs that were due to a sender who had had too many
 }
 
 // NewBounce makes the collectors and registers them with r, if not nil.
@@ -26,5 +27,8 @@ func newBounce(f promauto.Factory) *Bounce {
 		Failures: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tenma_bounce_failures_total", Help: "Attempts that failed for a recipient, for now or for good, by what the reply meant.",
 		}, []string{"class", "severity"}),
+		Limited: f.NewCounter(prometheus.CounterOpts{
+			Name: "tenma_bounce_limited_total", Help: "Delivery status notifications that were not sent because their recipient had had too many within an hour.",
+		}),
 	}
 }

@@ -30,6 +30,7 @@ import (
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
 	"tenma/relay/policy/hosttls"
+	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
 	"tenma/relay/queue"
 	"tenma/spool"
@@ -74,6 +75,7 @@ type Relay struct {
 	recipients *recipients
 	signer     *dkim.Signer
 	replies    replies
+	renderer   *rendition.Adviser
 	maillog    *maillog.Log
 	spool      Engine
 	mailbox    *mailbox.Store
@@ -268,6 +270,8 @@ func (r *Relay) Reload(c *config.Config) error {
 	warnUnchanged(r.log, r.config, c)
 	r.hosttls.Apply(c.HostTLS)
 	r.router.Apply(c.Route)
+	r.renderer.Apply(c.Rendition)
+	r.composer.Apply(c.Bounce)
 	r.delivery.Apply(c.Delivery)
 	r.queue.Apply(c.Queue)
 	r.intake.Apply(c.Intake)

@@ -51,7 +51,7 @@ func envelope(t testing.TB, to ...string) *mail.Envelope {
 	e := &mail.Envelope{
 		Sender: address(t, "news@shop.test"), Received: time.Date(2026, 11, 21, 9, 58, 30, 0, time.UTC),
 		Prefix: []byte("Received: from app.shop.test by mx1.sender.test; Sat, 21 Nov 2026 09:58:30 +0000\r\n"),
-		Tenant: "shop", Campaign: "spring", From: "News <news@shop.test>", Subject: "Offers", MsgID: "<1@shop.test>",
+		Tenant: "shop", Campaign: "spring", Trusted: true, From: "News <news@shop.test>", Subject: "Offers", MsgID: "<1@shop.test>",
 	}
 	for _, a := range to {
 		e.Recipients = append(e.Recipients, mail.Recipient{Address: address(t, a)})
@@ -518,3 +518,17 @@ func FuzzCompose(f *testing.F) {
 }
 
 func longLine(s string) bool { return !shortLines([]byte(s)) }
+
+// A whole message comes back with the lines that it had, and the DSN says so, so that
+// they are dealt with where it goes out.
+func TestLongLines(t *testing.T) {
+	for text, long := range map[string]bool{"short": false, strings.Repeat("x", 1200): true} {
+		e := envelope(t, "ann@b.test")
+		e.Ret = mail.RetFull
+		drafts := compose(t, composer(Deps{}), e, []mail.Report{failed(0)}, original("Subject: x\r\n\r\n"+text+"\r\n").open)
+		got, err := mail.DecodeEnvelope(drafts[0].Envelope)
+		if err != nil || got.LongLines != long || !bytes.Contains(drafts[0].Body, []byte(text)) {
+			t.Errorf("a line of %d octets: %v, %v", len(text), got.LongLines, err)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"tenma/dnscache"
 	"tenma/relay/admin"
 	"tenma/relay/admin/setup"
+	"tenma/relay/bounce"
 	"tenma/relay/bounce/classify"
 	"tenma/relay/delivery"
 	"tenma/relay/ingress"
@@ -18,6 +19,7 @@ import (
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
 	"tenma/relay/policy/hosttls"
+	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
 	"tenma/relay/queue"
 	"tenma/relay/wire/smtp"
@@ -49,11 +51,13 @@ type Config struct {
 
 	Elsewhere []Elsewhere // domains whose mail we take for mailboxes that others keep
 
-	DNS     dnscache.Config
-	HostTLS hosttls.Config
-	Route   route.Config
-	Auth    auth.Config
-	DKIM    dkim.Config
+	DNS       dnscache.Config
+	Route     route.Config
+	Auth      auth.Config
+	DKIM      dkim.Config
+	Rendition rendition.Config
+	Bounce    bounce.Config
+	HostTLS   hosttls.Config
 }
 
 // TLS says which certificate the listeners show.

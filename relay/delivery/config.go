@@ -51,6 +51,7 @@ type Deps struct {
 	Guard    Guard          // nil: the route's demand is all
 	Results  Results        // nil: nobody wants them
 	Roots    *x509.CertPool // nil: the system's
+	Renderer Renderer       // nil: mail that a host cannot take as it is fails
 	Metrics  *metrics.Delivery
 	Log      *slog.Logger // nil: silence
 	Seed     uint64       // of the order among equal preferences

@@ -33,3 +33,14 @@ type Guard interface {
 // Results takes what became of the protection of each session, for counting and
 // for reports (RFC 8460). It does not wait.
 type Results interface{ Count(r *mail.TLSResult) }
+
+// Renderer makes other forms of messages.
+type Renderer interface {
+	// SevenBit gives the message of an attempt as a host without 8BITMIME can
+	// take it, signed as such. Its errors wrap an *smtp.Error: a permanent one
+	// where there is no such form or none is wanted, else mail has to wait.
+	SevenBit(ctx context.Context, a *mail.Attempt) (mail.Rendition, error)
+	// ShortLines gives the message in lines of at most 998 octets, or as it is
+	// where that is better. Its errors say that mail has to wait.
+	ShortLines(ctx context.Context, a *mail.Attempt) (mail.Rendition, error)
+}
