@@ -82,8 +82,14 @@ func (s *session) admit(p *piece) bool {
 		return false
 	}
 	p.body, p.size = body, int64(len(a.Header))+body.Size()
+	if !client.Sendable(a.Envelope.Sender) {
+		s.fail(p, ours(553, smtp.Status{5, 1, 7}, "sender address cannot be sent"))
+		return false
+	}
 	if e := s.unfit(p); e != nil {
-		s.fail(p, e)
+		if o := judge(&s.k.place, finding{command: cmdMail, err: e}); errors.Is(e, errOurs) || !s.turnAllAway(p, o) {
+			s.fail(p, e)
+		}
 		return false
 	}
 	keep := p.to[:0]
@@ -93,7 +99,10 @@ func (s *session) admit(p *piece) bool {
 		case !client.Sendable(to):
 			s.settle(p.job, i, judge(&s.k.place, finding{command: cmdRcpt, err: ours(553, smtp.Status{5, 1, 3}, "address cannot be sent")}))
 		case to.NeedsUTF8() && !s.k.Ext.UTF8:
-			s.settle(p.job, i, judge(&s.k.place, finding{command: cmdRcpt, err: ours(553, smtp.Status{5, 6, 7}, "address needs SMTPUTF8, which "+s.k.host+" does not offer")}))
+			o := judge(&s.k.place, finding{command: cmdRcpt, err: ours(553, smtp.Status{5, 6, 7}, "address needs SMTPUTF8, which "+s.k.host+" does not offer")})
+			if !s.turnAway(p.job, []int{i}, o) {
+				s.settle(p.job, i, o)
+			}
 		default:
 			keep = append(keep, i)
 		}
@@ -102,12 +111,11 @@ func (s *session) admit(p *piece) bool {
 	return len(keep) > 0
 }
 
-// unfit says why the host cannot carry the message to anybody, if so.
+// unfit says why the host cannot carry the message to anybody, if so. Another
+// host of the route perhaps can (RFC 8689 section 4.2.1 wants it to be asked).
 func (s *session) unfit(p *piece) error {
 	e, x := p.job.a.Envelope, &s.k.Ext
 	switch {
-	case !client.Sendable(e.Sender):
-		return ours(553, smtp.Status{5, 1, 7}, "sender address cannot be sent")
 	case x.Size > 0 && p.size > x.Size: // RFC 1870 section 6.1: do not even ask
 		return ours(552, smtp.Status{5, 3, 4}, fmt.Sprintf("message of %d octets is larger than %s takes (%d)", p.size, s.k.host, x.Size))
 	case e.RequireTLS && !(x.RequireTLS && s.k.tls.Verified): // RFC 8689 section 4.2.1
