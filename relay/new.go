@@ -66,7 +66,10 @@ func New(o Options) (*Relay, error) {
 	if err := makeDurable(c.DataDir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	r := &Relay{log: o.Log, config: c}
+	if o.Outbound == nil && o.Dialer == nil {
+		o.Outbound = outbound
+	}
+	r := &Relay{log: o.Log, config: c, outbound: o.Outbound}
 	m := metrics.New(o.Registry)
 	build := []func(o Options, m *metrics.Set) error{r.newAdvisers, r.newStores, r.newStages, r.newDoors}
 	for _, b := range build {
@@ -241,7 +244,7 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 	})
 	r.setup = setup.New(c.Setup)
 	r.admin = admin.New(c.Admin, admin.Deps{
-		Queue: r.queue, Mailboxes: usage{r.mailbox}, Health: r.Health, Ready: r.Ready, Setup: r.setup, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
+		Queue: r.queue, Mailboxes: usage{r.mailbox}, Explain: r.Explain, Health: r.Health, Ready: r.Ready, Setup: r.setup, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
 		Log: o.Log, Listen: o.Listen,
 	})
 	return nil

@@ -106,6 +106,19 @@ func cmdMailbox(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cmdExplain prints what the running relay explains.
+func cmdExplain(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1)
+	synctest.Wait()
+	w := world(ts)
+	x, err := w.Relay().Explain(w.ctx, args[0])
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s %s\n", x.Fate, x.Reply)
+	for _, s := range x.Steps {
+		fmt.Fprintf(ts.Stdout(), "%s: %s (%s)\n", s.Step, s.Found, s.Why)
+	}
+}
+
 // cmdHTTP prints status and body of the answer.
 func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 1)

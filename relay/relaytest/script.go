@@ -42,6 +42,8 @@ import (
 //	key DOMAIN SELECTOR ALGORITHM    a DKIM key in keys/SELECTOR.pem and the DNS, before start
 //	verify RECEIVER                  a line to stdout for each DKIM signature it got
 //	mailbox ADDRESS N                the account has N messages; their texts go to stdout
+//	explain TARGET                   what the relay tells of a domain or address: fate and
+//	                                 reply, then a line a step
 //	http PATH                        GET from 127.0.0.1:8080; status and body to stdout
 //
 // The relay listens on 127.0.0.1:2525 (and a story that wants them on :2143 for
@@ -142,6 +144,7 @@ func commands() map[string]command {
 		"key":      cmdKey,
 		"verify":   cmdVerify,
 		"mailbox":  cmdMailbox,
+		"explain":  cmdExplain,
 		"http":     cmdHTTP,
 	}
 }

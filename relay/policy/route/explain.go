@@ -86,14 +86,18 @@ func (x *Explanation) drop(mx dnscache.MX, why string) {
 }
 
 // kept notes the hosts, of which the first n are used.
-func (x *Explanation) kept(hosts []mail.Host, n int) {
+func (x *Explanation) kept(t *table, hosts []mail.Host, n int) {
 	if x == nil {
 		return
 	}
 	for i, h := range hosts {
 		r := Record{Host: h.Name, Pref: h.Pref, Used: i < n}
-		if !r.Used {
-			r.Why = "this relay is among the hosts of this preference or a better one, and would get the mail back (RFC 5321 section 5.1)"
+		switch {
+		case r.Used:
+		case t.isOwnName(h.Name) || h.Addr.IsValid() && t.isOwn(h.Addr):
+			r.Why = "this relay itself"
+		default:
+			r.Why = "no better than this relay's own preference: it would send the mail back (RFC 5321 section 5.1)"
 		}
 		x.Records = append(x.Records, r)
 	}

@@ -172,7 +172,7 @@ func (t *table) exchangers(d smtp.Domain, records []dnscache.MX, x *Explanation)
 	}
 	sortHosts(hosts)
 	kept, cut := t.beforeUs(hosts)
-	x.kept(hosts, len(kept))
+	x.kept(t, hosts, len(kept))
 	switch {
 	case len(kept) > 0:
 		return kept, nil

@@ -1,0 +1,184 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"tenma/dnscache"
+	"tenma/relay/admin"
+	"tenma/relay/delivery/dial"
+	"tenma/relay/mail"
+)
+
+// lookups are the addresses of the hosts of a route, by their index.
+type lookups []struct {
+	answer dnscache.Answer[netip.Addr]
+	err    error
+}
+
+// lookUp asks for all hosts at a time, since one that is silent takes seconds.
+func (x *explainer) lookUp(ctx context.Context, hosts []mail.Host) lookups {
+	all := make(lookups, len(hosts))
+	var wg sync.WaitGroup
+	for i, h := range hosts {
+		if a, err := netip.ParseAddr(strings.Trim(h.Name, "[]")); !h.Addr.IsValid() && err == nil {
+			h.Addr = a
+		}
+		if h.Addr.IsValid() {
+			all[i].answer.Records = []netip.Addr{h.Addr}
+			continue
+		}
+		wg.Go(func() { all[i].answer, all[i].err = x.dns.LookupAddrs(ctx, h.Name) })
+	}
+	wg.Wait()
+	return all
+}
+
+// tellHosts tells of the hosts in the order in which they would be tried, and
+// what would become of the mail if none can be.
+func (x *explainer) tellHosts(ctx context.Context, a *account) {
+	hosts := a.route.Route.Hosts
+	found := x.lookUp(ctx, hosts)
+	usable, silent, loop := false, "", false
+	for i := 0; i < len(hosts); {
+		level := dial.Level(hosts[i:])
+		loop = loop || x.ourselves(a, found[i:i+level])
+		for range level {
+			h := x.host(a, hosts[i], found[i].answer, found[i].err, loop)
+			if !h.Used && found[i].err != nil && !isNone(found[i].err) && !loop {
+				silent = h.Name
+			}
+			usable = usable || h.Used
+			a.Hosts = append(a.Hosts, h)
+			tellHost(a, &h, level > 1)
+			i++
+		}
+	}
+	switch {
+	case usable:
+		return
+	case silent != "":
+		a.Fate, a.Reply = "defer", "451 4.4.3 address of "+silent+" could not be looked up"
+	case loop:
+		a.Fate, a.Reply = "fail", "554 5.4.6 mail for this domain loops back to myself"
+	default:
+		a.Fate, a.Reply = "fail", "550 5.4.4 no host takes mail for this domain"
+	}
+	a.tell(a.Fate, a.Reply, "no host can be used; "+a.consequence())
+}
+
+func isNone(err error) bool {
+	return errors.Is(err, dnscache.ErrNotFound) || errors.Is(err, dnscache.ErrNoData)
+}
+
+// ourselves is delivery's rule: where a host of a level has our address, the
+// level and all behind it are left out (RFC 5321 section 5.1).
+func (x *explainer) ourselves(a *account, level lookups) bool {
+	return a.route.Route.Kind == mail.ByMX && slices.ContainsFunc(level, func(l struct {
+		answer dnscache.Answer[netip.Addr]
+		err    error
+	},
+	) bool {
+		return slices.ContainsFunc(l.answer.Records, x.isOwn)
+	})
+}
+
+func (x *explainer) isOwn(a netip.Addr) bool {
+	return slices.Contains(x.config.Delivery.Own, a.Unmap())
+}
+
+// host tells what would be tried at one host.
+func (x *explainer) host(a *account, h mail.Host, answer dnscache.Answer[netip.Addr], err error, loop bool) admin.ExplainedHost {
+	r := &a.route.Route
+	e := admin.ExplainedHost{Name: h.Name, Port: int(h.Port), Preference: int(h.Pref), TTL: seconds(answer.TTL), Addresses: []admin.ExplainedAddress{}}
+	if e.Name == "" {
+		e.Name = h.Addr.String()
+	}
+	switch {
+	case err != nil && isNone(err):
+		e.Why = "the host does not exist, or has no address"
+		return e
+	case err != nil:
+		e.Why = "the DNS does not answer: " + err.Error()
+		return e
+	case loop:
+		e.Why = "this relay is among the hosts of this preference or a better one, by its address"
+	}
+	var not []admin.ExplainedAddress
+	sorted := dial.Sorted(answer.Records, x.config.Delivery.Families, &r.Source)
+	for _, addr := range sorted {
+		one := admin.ExplainedAddress{Address: addr.String()}
+		switch {
+		case r.Kind == mail.ByMX && x.isOwn(addr):
+			one.Why = "our own"
+		case r.Kind == mail.ByMX && !x.config.Delivery.PrivateDestinations && !dial.Public(addr):
+			one.Why = "not public; delivery.private_destinations would allow it"
+		case !loop:
+			one.Used, e.Used = true, true
+			e.Addresses = append(e.Addresses, one)
+			continue
+		}
+		not = append(not, one)
+	}
+	for _, addr := range answer.Records {
+		if !slices.Contains(sorted, addr.Unmap()) {
+			not = append(not, admin.ExplainedAddress{Address: addr.Unmap().String(), Why: "delivery.addresses, or the source, leaves its family out"})
+		}
+	}
+	e.Addresses = append(e.Addresses, not...)
+	if !e.Used && e.Why == "" {
+		e.Why = "none of its addresses can be used"
+	}
+	return e
+}
+
+func tellHost(a *account, h *admin.ExplainedHost, equal bool) {
+	var good []string
+	for _, one := range h.Addresses {
+		if one.Used {
+			good = append(good, one.Address)
+		}
+	}
+	name := net.JoinHostPort(h.Name, strconv.Itoa(h.Port))
+	why := fmt.Sprintf("preference %d", h.Preference)
+	if equal {
+		why += ", in random order with its equals"
+	}
+	if len(good) > 1 {
+		why += "; the addresses in turn, the next one when one fails or is silent for " + short(dial.Delay)
+	}
+	if h.Used {
+		a.tell("host", name+" at "+strings.Join(good, ", "), why)
+	} else {
+		a.tell("host", name+" is not used", h.Why)
+	}
+	for _, one := range h.Addresses {
+		if !one.Used && one.Why != "" {
+			a.tell("host", one.Address+" of "+h.Name+" is not used", one.Why)
+		}
+	}
+}
+
+// tellTLS tells what protection the route demands.
+func (x *explainer) tellTLS(a *account) {
+	r := &a.route.Route
+	words := map[mail.TLSDemand][2]string{
+		mail.TLSOpportunistic: {"opportunistic", "STARTTLS where it is offered, with any certificate; plaintext where it is not, or breaks (RFC 7435)"},
+		mail.TLSNone:          {"none", "never STARTTLS: the route says so"},
+		mail.TLSRequired:      {"required", "STARTTLS or nothing, with any certificate: the route says so"},
+		mail.TLSVerified:      {"verified", "STARTTLS or nothing, with a certificate that names the host: the route says so"},
+		mail.TLSImplicit:      {"implicit", "TLS from the first octet, with a certificate that names the host: the route's to is smtps"},
+	}[r.TLS]
+	a.TLS = words[0]
+	a.tell("tls", words[0], words[1])
+	if r.Auth != nil {
+		a.tell("login", "AUTH as "+r.Auth.User, "the route has a user; the password goes over verified TLS only, or to loopback")
+	}
+}
