@@ -67,7 +67,7 @@ type conn struct {
 // preference of its host among the attempt's.
 func (k *conn) fits(want *key, hosts []mail.Host) (rank int, ok bool) {
 	for i := range hosts {
-		if h := &hosts[i]; h.Port == k.target.Port && h.Addr == k.target.Addr && h.Name == k.target.Name {
+		if h := &hosts[i]; sameHost(h, &k.target) {
 			return int(h.Pref), k.key == *want
 		}
 	}

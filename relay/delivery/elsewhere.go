@@ -44,13 +44,21 @@ func (j *job) hosts() []mail.Host {
 	if len(j.avoid) == 0 {
 		return j.a.Route.Hosts
 	}
-	return slices.DeleteFunc(slices.Clone(j.a.Route.Hosts), func(h mail.Host) bool { return slices.Contains(j.avoid, h) })
+	return slices.DeleteFunc(slices.Clone(j.a.Route.Hosts), func(h mail.Host) bool {
+		return slices.ContainsFunc(j.avoid, func(o mail.Host) bool { return sameHost(&h, &o) })
+	})
+}
+
+// sameHost reports one host, of whatever preference: a connection may have been
+// opened for another domain of the lane, which prefers its hosts in another order.
+func sameHost(a, b *mail.Host) bool {
+	return a.Port == b.Port && a.Addr == b.Addr && a.Name == b.Name
 }
 
 // turnAway notes that the host in hand does not take a message for the
 // recipients in to. It is false where no other host is left that could.
 func (s *session) turnAway(j *job, to []int, o mail.Outcome) bool {
-	others := slices.ContainsFunc(j.hosts(), func(h mail.Host) bool { return h != s.k.target })
+	others := slices.ContainsFunc(j.hosts(), func(h mail.Host) bool { return !sameHost(&h, &s.k.target) })
 	if !others || j.tries == 0 || s.ctx.Err() != nil {
 		return false
 	}

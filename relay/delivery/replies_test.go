@@ -87,7 +87,10 @@ func TestRepliesInContext(t *testing.T) {
 				}
 				t.Run(fmt.Sprintf("%s %s %d", c.manner, way, hosts), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						got, taken := oneMessage(t, strings.Fields(c.manner+" "+way), hosts)
+						manners := [][]string{strings.Fields(c.manner + " " + way), nil}
+						site := newSite(t, manners[:hosts]...)
+						got := site.deliver(t)
+						site.close()
 						if d := cmp.Diff(want, got); d != "" {
 							t.Errorf("-want +got:\n%s", d)
 						}
@@ -97,8 +100,8 @@ func TestRepliesInContext(t *testing.T) {
 								sent = append(sent, fmt.Sprintf("r%d@site.test", i+1))
 							}
 						}
-						slices.Sort(taken)
-						if d := cmp.Diff(sent, taken); d != "" {
+						slices.Sort(site.taken)
+						if d := cmp.Diff(sent, site.taken); d != "" {
 							t.Errorf("said to be sent, taken by a host:\n%s", d)
 						}
 					})
@@ -108,47 +111,86 @@ func TestRepliesInContext(t *testing.T) {
 	}
 }
 
-// oneMessage delivers a message to r1, r2 and r3 at a site whose first host
-// behaves as the words say. It gives the outcomes and who got the message.
-func oneMessage(t *testing.T, words []string, hosts int) (got, taken []string) {
+// TestOtherPreferences sends mail of several domains that share a lane and prefer its
+// hosts in different orders over one connection: the host that refuses MAIL is the
+// same host under either preference, and is asked once.
+func TestOtherPreferences(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, []string{"say:mail=450_no"}, nil)
+		defer s.close()
+		running, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.client.Run(running) }()
+		synctest.Wait()
+		for i, prefs := range [][]uint16{{1, 2}, {10, 20}, {20, 10}, {7, 7}} {
+			for h := range s.route.Hosts {
+				s.route.Hosts[h].Pref = prefs[h]
+			}
+			s.route.Hosts = slices.Clone(s.route.Hosts)
+			if got := s.deliver(t); got[0] != "sent" {
+				t.Errorf("message %d: %v", i+1, got)
+			}
+		}
+		if len(s.taken) != 12 {
+			t.Errorf("%d recipients got a message", len(s.taken))
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// site is a domain's hosts, mx1.test, mx2.test and so on, and a client.
+type site struct {
+	client *delivery.Client
+	route  mail.Route
+	ctx    context.Context
+	close  func()
+
+	mu    sync.Mutex
+	taken []string // guarded by mu: recipients of what the hosts took
+}
+
+// newSite makes a site whose hosts behave as the words say.
+func newSite(t *testing.T, hosts ...[]string) *site {
 	network := fakenet.New()
 	ctx, stop := context.WithCancel(t.Context())
-	var mu sync.Mutex // guards taken
 	var servers sync.WaitGroup
-	defer servers.Wait()
-	defer stop()
-	route := mail.Route{Kind: mail.ByMX, Lane: "l"}
-	for h := range hosts {
+	s := &site{ctx: ctx, close: func() { stop(); servers.Wait() }, route: mail.Route{Kind: mail.ByMX, Lane: "l"}}
+	for i, words := range hosts {
 		manner, err := internet.ParseManner(words, nil)
-		if h > 0 {
-			manner, err = internet.Manner{}, nil
-		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + h)})
+		addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i)})
 		l, err := network.Listen("tcp", netip.AddrPortFrom(addr, 25).String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		name := fmt.Sprintf("mx%d.test", h+1)
-		route.Hosts = append(route.Hosts, mail.Host{Name: name, Port: 25, Pref: uint16(h), Addr: addr})
+		name := fmt.Sprintf("mx%d.test", i+1)
+		s.route.Hosts = append(s.route.Hosts, mail.Host{Name: name, Port: 25, Pref: uint16(i), Addr: addr})
 		r := internet.NewReceiver(name, manner, 1, func(m internet.Message) {
-			mu.Lock()
-			defer mu.Unlock()
-			taken = append(taken, m.To...)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.taken = append(s.taken, m.To...)
 		})
 		servers.Go(func() { _ = r.Serve(ctx, l) }) // its error is the end of ctx
 	}
-	c := delivery.New(delivery.Config{Hostname: "relay.test"}, delivery.Deps{Resolver: zone{}, Dialer: network, Metrics: metrics.New(prometheus.NewRegistry()).Delivery})
-	a := &mail.Attempt{Number: 1, Route: route, Envelope: &mail.Envelope{}}
+	s.client = delivery.New(delivery.Config{Hostname: "relay.test"}, delivery.Deps{Resolver: zone{}, Dialer: network, Metrics: metrics.New(prometheus.NewRegistry()).Delivery})
+	return s
+}
+
+// deliver sends a message to r1, r2 and r3 and gives the outcomes.
+func (s *site) deliver(t *testing.T) (got []string) {
+	a := &mail.Attempt{Number: 1, Route: s.route, Envelope: &mail.Envelope{}}
 	for i := range 3 {
 		a.Envelope.Recipients = append(a.Envelope.Recipients, mail.Recipient{Address: address(t, fmt.Sprintf("<r%d@site.test>", i+1))})
 		a.To = append(a.To, i)
 	}
 	setBody(a, "hi\r\n")
 	calls := 0
-	c.Deliver(ctx, a, func() *mail.Attempt { return nil }, func(_ *mail.Attempt, out []mail.Outcome) {
+	s.client.Deliver(s.ctx, a, func() *mail.Attempt { return nil }, func(_ *mail.Attempt, out []mail.Outcome) {
 		calls++
 		for _, o := range out {
 			text := o.Fate().String()
@@ -162,5 +204,5 @@ func oneMessage(t *testing.T, words []string, hosts int) (got, taken []string) {
 	if calls != 1 {
 		t.Errorf("done %d times", calls)
 	}
-	return got, taken
+	return got
 }
