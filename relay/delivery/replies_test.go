@@ -134,6 +134,9 @@ func TestOtherPreferences(t *testing.T) {
 		if len(s.taken) != 12 {
 			t.Errorf("%d recipients got a message", len(s.taken))
 		}
+		if n := s.first.Counts().Refused; n > 3 { // once for each message but the third, which prefers the other
+			t.Errorf("mx1.test refused %d times", n)
+		}
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -147,6 +150,7 @@ type site struct {
 	route  mail.Route
 	ctx    context.Context
 	close  func()
+	first  *internet.Receiver
 
 	mu    sync.Mutex
 	taken []string // guarded by mu: recipients of what the hosts took
@@ -175,6 +179,9 @@ func newSite(t *testing.T, hosts ...[]string) *site {
 			defer s.mu.Unlock()
 			s.taken = append(s.taken, m.To...)
 		})
+		if i == 0 {
+			s.first = r
+		}
 		servers.Go(func() { _ = r.Serve(ctx, l) }) // its error is the end of ctx
 	}
 	s.client = delivery.New(delivery.Config{Hostname: "relay.test"}, delivery.Deps{Resolver: zone{}, Dialer: network, Metrics: metrics.New(prometheus.NewRegistry()).Delivery})
