@@ -46,14 +46,18 @@ func (x *explainer) lookUp(ctx context.Context, hosts []mail.Host) lookups {
 func (x *explainer) tellHosts(ctx context.Context, a *account) {
 	hosts := a.route.Route.Hosts
 	found := x.lookUp(ctx, hosts)
-	usable, silent, loop := false, "", false
+	usable, loop, later := false, false, "" // later: why it waits
 	for i := 0; i < len(hosts); {
 		level := dial.Level(hosts[i:])
 		loop = loop || x.ourselves(a, found[i:i+level])
 		for range level {
 			h := x.host(a, hosts[i], found[i].answer, found[i].err, loop)
-			if !h.Used && found[i].err != nil && !isNone(found[i].err) && !loop {
-				silent = h.Name
+			switch {
+			case loop:
+			case found[i].err != nil && !isNone(found[i].err):
+				later = "451 4.4.3 address of " + h.Name + " could not be looked up"
+			case found[i].err == nil && len(x.sorted(a, found[i].answer)) == 0:
+				later = "451 4.4.4 host " + h.Name + " has no address that can be reached from here"
 			}
 			usable = usable || h.Used
 			a.Hosts = append(a.Hosts, h)
@@ -64,14 +68,20 @@ func (x *explainer) tellHosts(ctx context.Context, a *account) {
 	switch {
 	case usable:
 		return
-	case silent != "":
-		a.Fate, a.Reply = "defer", "451 4.4.3 address of "+silent+" could not be looked up"
+	case later != "":
+		a.Fate, a.Reply = "defer", later
 	case loop:
 		a.Fate, a.Reply = "fail", "554 5.4.6 mail for this domain loops back to myself"
 	default:
 		a.Fate, a.Reply = "fail", "550 5.4.4 no host takes mail for this domain"
 	}
 	a.tell(a.Fate, a.Reply, "no host can be used; "+a.consequence())
+}
+
+// sorted gives the addresses of a host that are of a family in use, in the order
+// in which they are tried.
+func (x *explainer) sorted(a *account, answer dnscache.Answer[netip.Addr]) []netip.Addr {
+	return dial.Sorted(answer.Records, x.config.Delivery.Families, &a.route.Route.Source)
 }
 
 func isNone(err error) bool {
@@ -112,7 +122,7 @@ func (x *explainer) host(a *account, h mail.Host, answer dnscache.Answer[netip.A
 		e.Why = "this relay is among the hosts of this preference or a better one, by its address"
 	}
 	var not []admin.ExplainedAddress
-	sorted := dial.Sorted(answer.Records, x.config.Delivery.Families, &r.Source)
+	sorted := x.sorted(a, answer)
 	for _, addr := range sorted {
 		one := admin.ExplainedAddress{Address: addr.String()}
 		switch {
