@@ -29,7 +29,10 @@ import (
 
 func cmdDNS(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 2)
-	faults := map[string]dnstest.Fault{"ok": dnstest.None, "servfail": dnstest.ServFail, "silent": dnstest.Silence, "refused": dnstest.Refuse}
+	faults := map[string]dnstest.Fault{
+		"ok": dnstest.None, "servfail": dnstest.ServFail, "silent": dnstest.Silence, "refused": dnstest.Refuse,
+		"truncated": dnstest.Truncate, "lame": dnstest.Lame, "garbage": dnstest.Garbage,
+	}
 	f, ok := faults[args[0]]
 	if !ok {
 		ts.Fatalf("no fault %q", args[0])

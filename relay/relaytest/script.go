@@ -34,7 +34,8 @@ import (
 //	queue                            the queue to stdout, a line a recipient, or "empty"
 //	retry, hold, release, delete [TO] what an operator does, to all messages or to those for TO;
 //	                                 the number of messages goes to stdout
-//	dns FAULT [TYPE] NAME            DNS is ok, servfail, silent or refused about a name
+//	dns FAULT [TYPE] NAME            DNS is ok, servfail, silent, refused, lame, garbage or (by UDP)
+//	                                 truncated about a name
 //	disk full|free                   the spool's disk
 //	user ADDRESS PASSWORD            an account, before start
 //	settings ADDRESS KEY=VALUE...    of an account: forward, keep, vacation, quota,
