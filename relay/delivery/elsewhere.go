@@ -69,6 +69,7 @@ func (s *session) turnAway(j *job, to []int, o mail.Outcome) bool {
 		if j.out[i].Reply.Code == 0 {
 			j.away = append(j.away, i)
 			j.turned[i] = o
+			s.client.deps.Metrics.Elsewhere.Inc()
 		}
 	}
 	return true

@@ -134,6 +134,9 @@ func TestOtherPreferences(t *testing.T) {
 		if len(s.taken) != 12 {
 			t.Errorf("%d recipients got a message", len(s.taken))
 		}
+		if n := s.elsewhere(t); n != 3*float64(s.first.Counts().Refused) {
+			t.Errorf("%v recipients went elsewhere", n)
+		}
 		if n := s.first.Counts().Refused; n > 3 { // once for each message but the third, which prefers the other
 			t.Errorf("mx1.test refused %d times", n)
 		}
@@ -150,6 +153,7 @@ type site struct {
 	route  mail.Route
 	ctx    context.Context
 	close  func()
+	counts *prometheus.Registry
 	first  *internet.Receiver
 
 	mu    sync.Mutex
@@ -184,8 +188,23 @@ func newSite(t *testing.T, hosts ...[]string) *site {
 		}
 		servers.Go(func() { _ = r.Serve(ctx, l) }) // its error is the end of ctx
 	}
-	s.client = delivery.New(delivery.Config{Hostname: "relay.test"}, delivery.Deps{Resolver: zone{}, Dialer: network, Metrics: metrics.New(prometheus.NewRegistry()).Delivery})
+	s.counts = prometheus.NewRegistry()
+	s.client = delivery.New(delivery.Config{Hostname: "relay.test"}, delivery.Deps{Resolver: zone{}, Dialer: network, Metrics: metrics.New(s.counts).Delivery})
 	return s
+}
+
+// elsewhere is how many recipients were counted as gone to another host.
+func (s *site) elsewhere(t *testing.T) float64 {
+	families, err := s.counts.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "tenma_delivery_elsewhere_total" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	return -1
 }
 
 // deliver sends a message to r1, r2 and r3 and gives the outcomes.
