@@ -26,7 +26,8 @@ type job struct {
 	fresh bool           // an idle connection turned out to be dead: take a new one
 	tries int            // connections that may still be opened
 
-	avoid  []mail.Host    // hosts that turned somebody away
+	avoid  []mail.Host    // hosts that could not be used, or turned somebody away
+	missed *mail.Outcome  // of the former, that weighs most; nil: there are none
 	away   []int          // turned away by the host in hand
 	turned []mail.Outcome // by index of a.To: what the last of them said; nil: none did
 }
@@ -39,7 +40,7 @@ func newJob(a *mail.Attempt) *job {
 	return j
 }
 
-// hosts gives those of the route that have not turned anybody away.
+// hosts gives those of the route that this attempt has not done with.
 func (j *job) hosts() []mail.Host {
 	if len(j.avoid) == 0 {
 		return j.a.Route.Hosts
@@ -94,16 +95,23 @@ func (s *session) goElsewhere(j *job) {
 }
 
 // weigh gives the outcome for a recipient for which no further host could be
-// reached: what the host said that turned it away, if any did, tells more. Only
-// where that was for good, and another host may yet take the message, the
-// recipient is deferred.
+// reached: what the host said that turned it away, if any did, tells more.
 func (j *job) weigh(i int, o mail.Outcome) mail.Outcome {
 	if j.turned == nil || j.turned[i].Reply.Code == 0 || o.Untried {
 		return o
 	}
-	if t := j.turned[i]; t.Reply.Temporary() || !o.Reply.Temporary() {
-		t.Phases = o.Phases
-		return t
+	t := j.unlessMissed(j.turned[i], &o)
+	t.Phases = o.Phases
+	return t
+}
+
+// unlessMissed gives o, by which a host cannot take the message. If that was for
+// good, but another host, which perhaps can, was missed for now, it gives that.
+func (j *job) unlessMissed(o mail.Outcome, missed *mail.Outcome) mail.Outcome {
+	for _, m := range [...]*mail.Outcome{missed, j.missed} {
+		if m != nil && m.Reply.Temporary() && !o.Reply.Temporary() {
+			return *m
+		}
 	}
 	return o
 }

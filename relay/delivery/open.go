@@ -31,27 +31,27 @@ type opening struct {
 	client *Client
 	cfg    *Config
 	ctx    context.Context
+	job    *job
 	key    *key
-	tries  int // connections left
 	phases mail.Phases
 	last   *mail.Outcome // that weighs most so far
 }
 
-// open gives a session with one of the hosts, in the slot that the caller has,
-// or the outcome of having none. It dials at most tries times and takes off what
-// it used.
-func (c *Client) open(ctx context.Context, cfg *Config, k *key, hosts []mail.Host, tries *int) (*conn, mail.Outcome) {
-	o := &opening{client: c, cfg: cfg, ctx: ctx, key: k, tries: *tries}
-	defer func() { *tries = o.tries }()
-	for hosts = dial.Ordered(hosts, c.dice); len(hosts) > 0 && o.tries > 0; hosts = hosts[dial.Level(hosts):] {
+// open gives a session with one of the hosts that the job has left, in the slot
+// that the caller has, or the outcome of having none.
+func (c *Client) open(ctx context.Context, cfg *Config, j *job) (*conn, mail.Outcome) {
+	o := &opening{client: c, cfg: cfg, ctx: ctx, job: j, key: &j.key}
+	for hosts := dial.Ordered(j.hosts(), c.dice); len(hosts) > 0 && j.tries > 0; hosts = hosts[dial.Level(hosts):] {
 		level := hosts[:dial.Level(hosts)]
 		if o.ourselves(level) {
 			break
 		}
 		for _, h := range level {
 			if session := o.host(h); session != nil {
+				j.missed = o.last
 				return session, mail.Outcome{}
 			}
+			j.avoid = append(j.avoid, h)
 			if ctx.Err() != nil {
 				return nil, judge(&place{}, finding{command: cmdConnect, err: errStopped, untried: true})
 			}
@@ -105,10 +105,10 @@ func (o *opening) host(h mail.Host) *conn {
 		return nil
 	}
 	addrs = o.allowed(at, dial.Sorted(addrs, o.cfg.Families, &o.key.source))
-	for len(addrs) > 0 && o.tries > 0 && o.ctx.Err() == nil {
+	for len(addrs) > 0 && o.job.tries > 0 && o.ctx.Err() == nil {
 		var nc net.Conn
 		var to netip.Addr
-		if nc, to, addrs = o.dial(h, addrs, o.tries); nc == nil {
+		if nc, to, addrs = o.dial(h, addrs, o.job.tries); nc == nil {
 			continue
 		}
 		plain := o.key.demand == mail.TLSNone
@@ -194,7 +194,7 @@ func (o *opening) dial(h mail.Host, addrs []netip.Addr, most int) (nc net.Conn, 
 		return o.client.deps.Dialer.Dial(ctx, local, netip.AddrPortFrom(a, portOf(h)))
 	})
 	o.phases.Connect += time.Since(start)
-	o.tries = max(o.tries-r.Tried, 0)
+	o.job.tries = max(o.job.tries-r.Tried, 0)
 	for _, f := range r.Failed {
 		o.client.deps.Metrics.Opened.WithLabelValues("failed").Inc()
 		at := &place{host: h.Name, peer: netip.AddrPortFrom(f.Addr, portOf(h))}

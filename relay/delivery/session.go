@@ -52,7 +52,7 @@ func (s *session) leg() {
 		s.client.deps.Metrics.Reused.Inc()
 	} else {
 		var failed mail.Outcome
-		if k, failed = s.client.open(s.ctx, s.cfg, &j.key, hosts, &j.tries); k == nil {
+		if k, failed = s.client.open(s.ctx, s.cfg, j); k == nil {
 			s.client.pool.release(j.key.lane)
 			for i := range j.out {
 				s.settle(j, i, j.weigh(i, failed))

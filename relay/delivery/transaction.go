@@ -78,17 +78,18 @@ func (s *session) admit(p *piece) bool {
 	a := p.job.a
 	body, err := a.Open(s.held)
 	if err != nil {
-		s.fail(p, fmt.Errorf("%w: %w", errOurs, err))
+		s.fail(p, judge(&s.k.place, finding{command: cmdMail, err: fmt.Errorf("%w: %w", errOurs, err)}))
 		return false
 	}
 	p.body, p.size = body, int64(len(a.Header))+body.Size()
 	if !client.Sendable(a.Envelope.Sender) {
-		s.fail(p, ours(553, smtp.Status{5, 1, 7}, "sender address cannot be sent"))
+		s.fail(p, judge(&s.k.place, finding{command: cmdMail, err: ours(553, smtp.Status{5, 1, 7}, "sender address cannot be sent")}))
 		return false
 	}
 	if e := s.unfit(p); e != nil {
-		if o := judge(&s.k.place, finding{command: cmdMail, err: e}); errors.Is(e, errOurs) || !s.turnAllAway(p, o) {
-			s.fail(p, e)
+		o := judge(&s.k.place, finding{command: cmdMail, err: e})
+		if errors.Is(e, errOurs) || !s.turnAllAway(p, o) {
+			s.fail(p, p.job.unlessMissed(o, nil))
 		}
 		return false
 	}
@@ -101,7 +102,7 @@ func (s *session) admit(p *piece) bool {
 		case to.NeedsUTF8() && !s.k.Ext.UTF8:
 			o := judge(&s.k.place, finding{command: cmdRcpt, err: ours(553, smtp.Status{5, 6, 7}, "address needs SMTPUTF8, which "+s.k.host+" does not offer")})
 			if !s.turnAway(p.job, []int{i}, o) {
-				s.settle(p.job, i, o)
+				s.settle(p.job, i, p.job.unlessMissed(o, nil))
 			}
 		default:
 			keep = append(keep, i)
@@ -139,8 +140,7 @@ func (s *session) unfit(p *piece) error {
 }
 
 // fail settles a whole piece, of which nothing was sent.
-func (s *session) fail(p *piece, err error) {
-	o := judge(&s.k.place, finding{command: cmdMail, err: err})
+func (s *session) fail(p *piece, o mail.Outcome) {
 	for _, i := range p.to {
 		s.settle(p.job, i, o)
 	}
