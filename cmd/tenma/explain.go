@@ -14,7 +14,7 @@ import (
 )
 
 type explainCommand struct {
-	remote
+	cli.Remote
 	Target  string `arg:"" name:"domain" help:"A domain, such as example.org, or an address."`
 	Offline bool   `help:"Ask no relay: from the configuration and the DNS."`
 }
@@ -49,13 +49,13 @@ func (x *explainCommand) Run(ctx context.Context, c *console) error {
 // that one should.
 func (x *explainCommand) ask(ctx context.Context) (admin.Explanation, error) {
 	if !x.Offline {
-		cl, err := x.client()
+		cl, err := x.Client()
 		if err == nil {
 			var a admin.Explanation
 			a, err = cl.Explain(ctx, x.Target)
 			var op *net.OpError
 			if err == nil || x.URL != "" || !errors.As(err, &op) || op.Op != "dial" {
-				return a, x.explain(cl, err)
+				return a, x.Explain(cl, err)
 			}
 		} else if x.URL != "" || x.TokenFile != "" {
 			return admin.Explanation{}, err

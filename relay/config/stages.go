@@ -13,6 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"tenma/relay/config/units"
 	"tenma/relay/delivery"
 	"tenma/relay/delivery/dial"
 	"tenma/relay/ingress"
@@ -185,7 +186,7 @@ func (r *reader) minFree(s *section, c *Config) {
 		}
 		c.Spool.MinFreePercent = p
 	} else {
-		n, err := parseSize(v.text)
+		n, err := units.ParseSize(v.text)
 		if err != nil {
 			s.errorf(v.at, `min_free_disk must be a part such as "5%%" or a size such as "10GiB", not %q`, clip(v.text))
 			return
