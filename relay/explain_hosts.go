@@ -17,15 +17,15 @@ import (
 	"tenma/relay/mail"
 )
 
-// lookups are the addresses of the hosts of a route, by their index.
-type lookups []struct {
+// lookup is what the DNS says of the addresses of a host.
+type lookup struct {
 	answer dnscache.Answer[netip.Addr]
 	err    error
 }
 
 // lookUp asks for all hosts at a time, since one that is silent takes seconds.
-func (x *explainer) lookUp(ctx context.Context, hosts []mail.Host) lookups {
-	all := make(lookups, len(hosts))
+func (x *explainer) lookUp(ctx context.Context, hosts []mail.Host) []lookup {
+	all := make([]lookup, len(hosts))
 	var wg sync.WaitGroup
 	for i, h := range hosts {
 		if a, err := netip.ParseAddr(strings.Trim(h.Name, "[]")); !h.Addr.IsValid() && err == nil {
@@ -51,7 +51,7 @@ func (x *explainer) tellHosts(ctx context.Context, a *account) {
 		level := dial.Level(hosts[i:])
 		loop = loop || x.ourselves(a, found[i:i+level])
 		for range level {
-			h := x.host(a, hosts[i], found[i].answer, found[i].err, loop)
+			h := x.host(a, hosts[i], found[i], loop)
 			switch {
 			case loop:
 			case found[i].err != nil && !isNone(found[i].err):
@@ -90,12 +90,8 @@ func isNone(err error) bool {
 
 // ourselves is delivery's rule: where a host of a level has our address, the
 // level and all behind it are left out (RFC 5321 section 5.1).
-func (x *explainer) ourselves(a *account, level lookups) bool {
-	return a.route.Route.Kind == mail.ByMX && slices.ContainsFunc(level, func(l struct {
-		answer dnscache.Answer[netip.Addr]
-		err    error
-	},
-	) bool {
+func (x *explainer) ourselves(a *account, level []lookup) bool {
+	return a.route.Route.Kind == mail.ByMX && slices.ContainsFunc(level, func(l lookup) bool {
 		return slices.ContainsFunc(l.answer.Records, x.isOwn)
 	})
 }
@@ -105,8 +101,8 @@ func (x *explainer) isOwn(a netip.Addr) bool {
 }
 
 // host tells what would be tried at one host.
-func (x *explainer) host(a *account, h mail.Host, answer dnscache.Answer[netip.Addr], err error, loop bool) admin.ExplainedHost {
-	r := &a.route.Route
+func (x *explainer) host(a *account, h mail.Host, found lookup, loop bool) admin.ExplainedHost {
+	r, answer, err := &a.route.Route, found.answer, found.err
 	e := admin.ExplainedHost{Name: h.Name, Port: int(h.Port), Preference: int(h.Pref), TTL: seconds(answer.TTL), Addresses: []admin.ExplainedAddress{}}
 	if e.Name == "" {
 		e.Name = h.Addr.String()

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -46,24 +47,17 @@ func (x *explainer) tellLimits(a *account) {
 		value int
 		means string
 	}{
-		{"lane_connections", or(d.LaneConnections, q.LaneConnections), "connections of the lane at a time"},
-		{"connection_messages", or(d.ConnectionMessages, 100), "messages on one connection, then another one"},
-		{"batch_recipients", or(d.BatchRecipients, 100), "recipients in one transaction; a host may take fewer (452)"},
+		{"lane_connections", cmp.Or(d.LaneConnections, q.LaneConnections), "connections of the lane at a time"},
+		{"connection_messages", cmp.Or(d.ConnectionMessages, 100), "messages on one connection, then another one"},
+		{"batch_recipients", cmp.Or(d.BatchRecipients, 100), "recipients in one transaction; a host may take fewer (452)"},
 		{"lane_ready", q.LaneReady, "messages of the lane held ready"},
 	} {
 		one := admin.ExplainedLimit{Setting: "delivery." + l.key, Value: strconv.Itoa(l.value), Means: l.means}
 		a.Limits = append(a.Limits, one)
 		a.tell("limit", one.Setting+" = "+one.Value, l.means)
 	}
-	n := or(d.LaneConnections, q.LaneConnections)
+	n := cmp.Or(d.LaneConnections, q.LaneConnections)
 	a.tell("ceiling", fmt.Sprintf("%d messages a second, at a round trip of %s", n*int(time.Second/exampleRTT), exampleRTT), "no rate is limited, so that lane_connections binds: a connection carries one message in each round trip, and the host takes its time besides")
-}
-
-func or(v, otherwise int) int {
-	if v > 0 {
-		return v
-	}
-	return otherwise
 }
 
 // tellRetry tells when the mail would be tried again, and for how long.
