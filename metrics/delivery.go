@@ -21,6 +21,7 @@ type Delivery struct {
 	Rides        prometheus.Counter     // of those, behind another message's final dot
 	RidesLost    prometheus.Counter     // rides whose replies were lost
 	Recipients   *prometheus.CounterVec // outcomes, by fate: sent, deferred, failed, untried
+	Elsewhere    prometheus.Counter     // recipients that a host turned away and another was asked for
 	Octets       *prometheus.CounterVec // by direction: in, out; TLS not counted
 
 	Seconds prometheus.Histogram // from MAIL to the final reply
@@ -52,6 +53,7 @@ func newDelivery(f promauto.Factory) *Delivery {
 		Rides:        counter("rides_total", "Transactions begun behind another message's final dot."),
 		RidesLost:    counter("rides_lost_total", "Transactions behind another message's final dot whose replies were lost; they cost no attempt."),
 		Recipients:   vec("recipients_total", "Outcomes of attempts, one per recipient, by fate: sent, deferred, failed, untried.", "fate", "sent", "deferred", "failed", "untried"),
+		Elsewhere:    counter("elsewhere_total", "Recipients that one host turned away, by a temporary refusal of MAIL or for want of an extension, and that went on to another host in the same attempt."),
 		Octets:       vec("bytes_total", "Octets of SMTP by direction, in and out, TLS not counted.", "direction", "in", "out"),
 		Seconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "tenma_delivery_transaction_seconds",

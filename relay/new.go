@@ -27,6 +27,7 @@ import (
 	"tenma/relay/config/certificate"
 	"tenma/relay/delivery"
 	"tenma/relay/delivery/client/callout"
+	"tenma/relay/delivery/dial"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
 	"tenma/relay/mailbox"
@@ -68,7 +69,10 @@ func New(o Options) (*Relay, error) {
 	if err := makeDurable(c.DataDir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	r := &Relay{log: o.Log, config: c}
+	if o.Outbound == nil && o.Dialer == nil {
+		o.Outbound = outbound
+	}
+	r := &Relay{log: o.Log, config: c, outbound: o.Outbound}
 	m := metrics.New(o.Registry)
 	build := []func(o Options, m *metrics.Set) error{r.newAdvisers, r.newStores, r.newStages, r.newDoors}
 	for _, b := range build {
@@ -130,7 +134,7 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 		return fmt.Errorf("dns: %w", err)
 	}
 	r.hosttls = hosttls.New(c.HostTLS, hosttls.Deps{
-		Resolver: r.dns, Dialer: o.Dialer, Public: delivery.Public, Roots: o.Roots, Metrics: m.HostTLS, Log: o.Log,
+		Resolver: r.dns, Dialer: o.Dialer, Public: dial.Public, Roots: o.Roots, Metrics: m.HostTLS, Log: o.Log,
 		Keeper: &keep{fs: o.FS, dir: c.DataDir, name: config.PoliciesFile},
 	})
 	r.router = route.New(c.Route, r.dns, r.hosttls)
@@ -256,7 +260,7 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 	})
 	r.setup = setup.New(c.Setup)
 	r.admin = admin.New(c.Admin, admin.Deps{
-		Queue: r.queue, Mailboxes: usage{r.mailbox}, Health: r.Health, Ready: r.Ready, Setup: r.setup, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
+		Queue: r.queue, Mailboxes: usage{r.mailbox}, Explain: r.Explain, Health: r.Health, Ready: r.Ready, Setup: r.setup, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
 		Log: o.Log, Listen: o.Listen,
 	})
 	return nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -23,6 +24,7 @@ import (
 	"tenma/relay/delivery"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
+	"tenma/relay/mail"
 	"tenma/relay/mailbox"
 	"tenma/relay/mailbox/imap"
 	"tenma/relay/mailbox/pop3"
@@ -61,7 +63,10 @@ type Options struct {
 	Roots    *x509.CertPool                                                       // that vouch for next hops; nil: the system's
 	Random   io.Reader                                                            // of ids; nil: crypto/rand
 	Seed     uint64                                                               // of jitter and order; 0: from Random
-	Bubble   bool                                                                 // for tests: databases run without tickers, as a testing/synctest bubble needs
+	// Outbound gives the public addresses that mail of a source goes out from; nil:
+	// what the system tells, and with a Dialer nothing.
+	Outbound func(mail.Source) []netip.Addr
+	Bubble   bool // for tests: databases run without tickers, as a testing/synctest bubble needs
 }
 
 // Relay is the whole, joined. Make one with New, call Listen and then Run once.
@@ -88,6 +93,7 @@ type Relay struct {
 	pop3       *pop3.Server
 	setup      *setup.Handler
 	admin      *admin.Server
+	outbound   func(mail.Source) []netip.Addr // public addresses that mail goes out from; nil: not to be known
 
 	mu     sync.Mutex
 	ready  bool           // guarded by mu: between start and stop
@@ -150,6 +156,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		{"queue", r.queue.Run},
 		{"delivery", r.delivery.Run},
 		{"mailbox", r.mailbox.Run},
+		{"sources", r.checkSources},
 		{"hosttls", r.hosttls.Run},
 		{"dns", r.dns.Run},
 		{"admin", r.admin.Run},

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"tenma/relay/config"
 	"tenma/relay/wire/smtp"
@@ -27,6 +28,9 @@ func complete(c *config.Config) *config.Config {
 			}
 		}
 	}
+	for i, a := range own {
+		own[i] = a.Unmap()
+	}
 	full.Route.Own, full.Delivery.Own = own, own
 	full.Mailbox.Hostname = c.Hostname
 	return &full
@@ -36,8 +40,9 @@ func complete(c *config.Config) *config.Config {
 // which other domains' mail hosts are expected.
 func listensEverywhere(c *config.Config) bool {
 	for _, l := range c.Ingress.Listeners {
-		ap, err := netip.ParseAddrPort(l.Address)
-		if err == nil && ap.Addr().IsUnspecified() && ap.Port() == c.Route.Port {
+		host, port, err := net.SplitHostPort(l.Address)
+		a, _ := netip.ParseAddr(host)
+		if err == nil && (host == "" || a.IsUnspecified()) && port == strconv.Itoa(int(c.Route.Port)) {
 			return true
 		}
 	}

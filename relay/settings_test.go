@@ -3,11 +3,40 @@ package relay
 import (
 	"bytes"
 	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"tenma/relay/config"
 )
+
+// A listener on all addresses, however that is written, makes each address of
+// the machine one by which an MX can lead back to us. What the operator names
+// counts besides.
+func TestOwnAddresses(t *testing.T) {
+	for address, all := range map[string]bool{":25": true, "0.0.0.0:25": true, "[::]:25": true, "127.0.0.1:25": false, ":2525": false} {
+		path := filepath.Join(t.TempDir(), "relay.toml")
+		text := "hostname = \"relay.test\"\n[delivery]\nown = [\"192.0.2.7\", \"::ffff:192.0.2.8\", \"Front.Test\"]\n[[listen]]\nprotocol = \"smtp\"\naddress = \"" + address + "\"\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, _, err := config.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := complete(cfg)
+		has := func(a string) bool { return slices.Contains(c.Route.Own, netip.MustParseAddr(a)) }
+		if loop := has("127.0.0.1"); loop != (all || address == "127.0.0.1:25") || !has("192.0.2.7") || !has("192.0.2.8") {
+			t.Errorf("%s: ours are %v", address, c.Route.Own)
+		}
+		if !slices.Equal(c.Delivery.Own, c.Route.Own) || !slices.Equal(c.Route.OwnNames, []string{"front.test"}) {
+			t.Errorf("%s: delivery has %v, names are %v", address, c.Delivery.Own, c.Route.OwnNames)
+		}
+	}
+}
 
 // What a reload cannot change is told once, by the name that the operator
 // wrote: the host name stands in the mail log too.

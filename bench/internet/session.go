@@ -38,6 +38,7 @@ type session struct {
 
 func (s *session) run() {
 	if s.say(AtConnect, "220 "+s.r.Name+" ESMTP") != nil {
+		s.out.Flush()
 		return
 	}
 	for {

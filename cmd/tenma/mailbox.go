@@ -76,7 +76,7 @@ func person(text string) (smtp.Address, error) {
 }
 
 type mailboxList struct {
-	remote
+	cli.Remote
 	Address string `arg:"" optional:"" help:"Only this mailbox, with its folders."`
 }
 
@@ -89,13 +89,13 @@ func (*mailboxList) Help() string {
 func (x *mailboxList) Run(ctx context.Context, c *console) error {
 	var all []admin.Mailbox
 	var err error
-	if client, noRelay := x.client(); noRelay == nil {
+	if client, noRelay := x.Client(); noRelay == nil {
 		all, err = x.ask(ctx, client)
 		if err == nil {
 			return x.print(c, all)
 		}
 		if p := (*admin.Problem)(nil); errors.As(err, &p) || x.URL != "" {
-			return x.explain(client, err)
+			return x.Explain(client, err)
 		}
 	}
 	if all, err = x.look(ctx); err != nil {

@@ -26,6 +26,7 @@ type commands struct {
 	Demo     demoCommand     `cmd:"" help:"Run the relay against an internet in a box, with mail flowing."`
 	Check    checkCommand    `cmd:"" help:"Validate a configuration: every error with its place, and what is unwise."`
 	Queue    queueCommand    `cmd:"" help:"Look into the queue of a running relay, and change it."`
+	Explain  explainCommand  `cmd:"" help:"How mail for a domain would go, and why."`
 	User     user.Command    `cmd:"" help:"Accounts for submission and mailboxes."`
 	Mailbox  mailboxCommand  `cmd:"" help:"What mailboxes hold; import and export."`
 	DKIM     dkimCommand     `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`

@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			token := filepath.Join(env.WorkDir, ".token")
-			s := admin.New(admin.Config{Listeners: []admin.Listener{{Address: "127.0.0.1:0"}}, TokenPath: token}, admin.Deps{Queue: &fakeQueue{}})
+			s := admin.New(admin.Config{Listeners: []admin.Listener{{Address: "127.0.0.1:0"}}, TokenPath: token}, admin.Deps{Queue: &fakeQueue{}, Explain: fakeExplain})
 			if err := s.Listen(); err != nil {
 				return err
 			}
@@ -86,6 +86,17 @@ var (
 	first  = spool.NewID(time.Unix(1_700_000_000, 0), [10]byte{1})
 	second = spool.NewID(time.Unix(1_700_000_060, 0), [10]byte{2})
 )
+
+// fakeExplain tells one step, with text that a stranger chose.
+func fakeExplain(_ context.Context, target string) (admin.Explanation, error) {
+	if target == "odd.test" {
+		return admin.Explanation{}, errors.New("odd.test is too odd")
+	}
+	return admin.Explanation{
+		Target: target, Live: true, Fate: "deliver", Lane: "default->mx.rcpt.test",
+		Steps: []admin.ExplainedStep{{Step: "queue", Found: "1 deferred", Why: "last reply: \x1b[31mlater\a"}},
+	}, nil
+}
 
 // fakeQueue holds two messages; one waits after an ugly reply, one is held.
 type fakeQueue struct{}

@@ -59,7 +59,7 @@ func (f *filters) empty() bool {
 }
 
 type queueSummary struct {
-	remote
+	cli.Remote
 	Resting bool `help:"Only lanes that cannot be reached, and rest."`
 	Limit   int  `default:"50" placeholder:"N" help:"Show at most so many lanes, the longest first; 0 for all. Default: ${default}."`
 }
@@ -69,13 +69,13 @@ func (x *queueSummary) Run(ctx context.Context, c *console) error {
 	if x.Limit < 0 {
 		return cli.Misuse("--limit is negative")
 	}
-	cl, err := x.client()
+	cl, err := x.Client()
 	if err != nil {
 		return err
 	}
 	s, err := cl.Summary(ctx)
 	if err != nil {
-		return x.explain(cl, err)
+		return x.Explain(cl, err)
 	}
 	if x.Resting {
 		s.Lanes = s.AtRest()
@@ -97,7 +97,7 @@ func (x *queueSummary) Run(ctx context.Context, c *console) error {
 }
 
 type queueList struct {
-	remote
+	cli.Remote
 	filters
 	Limit int `default:"100" placeholder:"N" help:"At most so many messages; 0 for all. Default: ${default}."`
 }
@@ -111,7 +111,7 @@ func (x *queueList) Run(ctx context.Context, c *console) error {
 	if x.Limit < 0 {
 		return cli.Misuse("--limit is negative")
 	}
-	cl, err := x.client()
+	cl, err := x.Client()
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (x *queueList) Run(ctx context.Context, c *console) error {
 		}
 		p, err := cl.List(ctx, sel, after, n)
 		if err != nil {
-			return x.explain(cl, err)
+			return x.Explain(cl, err)
 		}
 		all = append(all, p.Messages...)
 		after, more = p.Next, p.Next != ""
@@ -143,7 +143,7 @@ func (x *queueList) Run(ctx context.Context, c *console) error {
 }
 
 type queueShow struct {
-	remote
+	cli.Remote
 	IDs []string `arg:"" name:"id" help:"Message ids."`
 }
 
@@ -152,7 +152,7 @@ func (x *queueShow) Run(ctx context.Context, c *console) error {
 	if _, err := (&filters{IDs: x.IDs}).selection(); err != nil {
 		return err
 	}
-	cl, err := x.client()
+	cl, err := x.Client()
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (x *queueShow) Run(ctx context.Context, c *console) error {
 		case errors.As(err, &p) && p.Status == http.StatusNotFound:
 			missing = append(missing, id)
 		case err != nil:
-			return x.explain(cl, err)
+			return x.Explain(cl, err)
 		default:
 			found = append(found, m)
 		}
@@ -185,7 +185,7 @@ func (x *queueShow) Run(ctx context.Context, c *console) error {
 
 // verb is the part that all verbs have in common.
 type verb struct {
-	remote
+	cli.Remote
 	filters
 	All bool `help:"Every message in the queue."`
 }
@@ -206,13 +206,13 @@ func (x *verb) act(ctx context.Context, c *console, name, done string) error {
 		return err
 	}
 	sel.All = x.All
-	cl, err := x.client()
+	cl, err := x.Client()
 	if err != nil {
 		return err
 	}
 	n, err := cl.Act(ctx, name, sel)
 	if err != nil {
-		return x.explain(cl, err)
+		return x.Explain(cl, err)
 	}
 	if x.JSON {
 		err = c.JSON(touched{n})

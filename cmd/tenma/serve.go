@@ -151,7 +151,7 @@ func greet(w io.Writer, cfg *config.Config, at relay.Addrs) {
 	for i, l := range cfg.Ingress.Listeners {
 		fmt.Fprintf(w, "  %-5s %-22s %s\n", protocol(l), at.SMTP[i], manners(l))
 		if to == "" && open(l) {
-			to = reachable(at.SMTP[i].String())
+			to = cli.Reachable(at.SMTP[i].String())
 		}
 	}
 	for i, a := range at.IMAP {
@@ -166,7 +166,7 @@ func greet(w io.Writer, cfg *config.Config, at relay.Addrs) {
 			continue
 		}
 		scheme := map[bool]string{false: "http", true: "https"}[l.TLS]
-		fmt.Fprintf(w, "  %-5s %-22s %s://%s/  metrics, health, API\n", "http", at.HTTP[i], scheme, reachable(at.HTTP[i].String()))
+		fmt.Fprintf(w, "  %-5s %-22s %s://%s/  metrics, health, API\n", "http", at.HTTP[i], scheme, cli.Reachable(at.HTTP[i].String()))
 	}
 	fmt.Fprintf(w, "\n  data in %s\n  admin token in %s\n", cfg.DataDir, cfg.Admin.TokenPath)
 	if to == "" {
@@ -198,7 +198,7 @@ func greetMailbox(w io.Writer, cfg *config.Config, at relay.Addrs, to string) {
   swaks --server %[4]s --to me@%[2]s
   curl -k --user me@%[2]s 'imaps://%[5]s/INBOX;MAILINDEX=1'
 
-`, program(), cfg.Auth.Domains[0], flag(cfg), to, reachable(at.IMAP[i].String()))
+`, program(), cfg.Auth.Domains[0], flag(cfg), to, cli.Reachable(at.IMAP[i].String()))
 }
 
 // flag names the configuration for the next command.

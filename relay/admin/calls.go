@@ -27,7 +27,7 @@ func calls() []call {
 			serve: func(s *Server, r *http.Request) (any, error) { return s.verb(r, name, act(s.deps.Queue)) },
 		}
 	}
-	return append(mailboxCalls(), []call{
+	return append(append(mailboxCalls(), explainCalls()...), []call{
 		{
 			method: http.MethodGet, path: "/api/v1/queue", summary: "List queued messages, oldest first", query: listParameters(), answer: Page{},
 			serve: (*Server).list,

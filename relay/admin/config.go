@@ -34,16 +34,19 @@ type Listener struct {
 // Deps are what a Server works with.
 type Deps struct {
 	Queue     Queue
-	Mailboxes Mailboxes      // nil: there are none
-	Health    func() error   // nil error: alive, with storage that works; nil func: always
-	Ready     func() error   // nil error: takes mail now; nil func: always
-	Setup     *setup.Handler // tells mail programs their settings, without a token; nil: nobody does
-	Gatherer  prometheus.Gatherer
-	TLS       *tls.Config // for listeners with TLS
-	Version   string      // shown on the page and in the API document
-	Log       *slog.Logger
-	Random    io.Reader                                           // of the token; nil: crypto/rand
-	Listen    func(network, address string) (net.Listener, error) // nil: net.Listen
+	Mailboxes Mailboxes    // nil: there are none
+	Health    func() error // nil error: alive, with storage that works; nil func: always
+	Ready     func() error // nil error: takes mail now; nil func: always
+	// Explain tells how mail for a domain or address would go; its error says that
+	// the text is neither. nil: nobody does.
+	Explain  func(ctx context.Context, target string) (Explanation, error)
+	Setup    *setup.Handler // tells mail programs their settings, without a token; nil: nobody does
+	Gatherer prometheus.Gatherer
+	TLS      *tls.Config // for listeners with TLS
+	Version  string      // shown on the page and in the API document
+	Log      *slog.Logger
+	Random   io.Reader                                           // of the token; nil: crypto/rand
+	Listen   func(network, address string) (net.Listener, error) // nil: net.Listen
 }
 
 // Queue is what an operator can do with queued mail. The verbs give the number

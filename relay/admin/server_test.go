@@ -119,7 +119,7 @@ func started(t *testing.T, q *fakeQueue) *Server {
 	}
 	r := prometheus.NewRegistry()
 	r.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenma_test"}))
-	s := New(Config{TokenPath: path}, Deps{Queue: q, Mailboxes: fakeMailboxes{}, Gatherer: r, Version: "v0"})
+	s := New(Config{TokenPath: path}, Deps{Queue: q, Mailboxes: fakeMailboxes{}, Explain: fakeExplain, Gatherer: r, Version: "v0"})
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -417,7 +417,7 @@ func TestOpenAPI(t *testing.T) {
 			if op.RequestBody != nil {
 				body = `{"all":true}`
 			}
-			w := ask(s, strings.ToUpper(method), strings.NewReplacer("{id}", first.String(), "{address}", "ann@example.test").Replace(path), body, bearer, asJSON)
+			w := ask(s, strings.ToUpper(method), strings.NewReplacer("{id}", first.String(), "{address}", "ann@example.test", "explain", "explain?target=example.test").Replace(path), body, bearer, asJSON)
 			if w.Code != 200 {
 				t.Errorf("%s %s, as described: %d %s", method, path, w.Code, w.Body)
 				continue

@@ -159,13 +159,18 @@ func wireSummary(s queue.Summary) Summary {
 		if !l.Resting.IsZero() {
 			w.Resting++
 		}
-		w.Lanes = append(w.Lanes, Lane{
-			Lane: string(l.Lane), Ready: l.Ready, Deferred: l.Deferred, Running: l.Running,
-			Oldest: stamp(l.Oldest), LastReply: l.LastReply, LastAt: stamp(l.LastAt),
-			RestsFrom: stamp(l.Since), NextProbe: stamp(l.Resting),
-		})
+		w.Lanes = append(w.Lanes, LaneOf(l))
 	}
 	return w
+}
+
+// LaneOf gives a lane in the API's JSON.
+func LaneOf(l queue.LaneSummary) Lane {
+	return Lane{
+		Lane: string(l.Lane), Ready: l.Ready, Deferred: l.Deferred, Running: l.Running,
+		Oldest: stamp(l.Oldest), LastReply: l.LastReply, LastAt: stamp(l.LastAt),
+		RestsFrom: stamp(l.Since), NextProbe: stamp(l.Resting),
+	}
 }
 
 // stamp leaves out the zero time.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"tenma/relay/config/units"
 	"tenma/relay/policy/dkim"
 	"tenma/relay/wire/smtp"
 )
@@ -107,7 +108,7 @@ func plain(err error) string {
 }
 
 // ParseDuration reads a duration as the configuration has it: "90s", "72h", "3d".
-func ParseDuration(s string) (time.Duration, error) { return parseDuration(s) }
+func ParseDuration(s string) (time.Duration, error) { return units.ParseDuration(s) }
 
 // parse is Load without the file system of its own.
 func parse(file, abs string, text []byte, w world) (*Config, []Warning, Errors) {
@@ -257,4 +258,4 @@ func (r *reader) systemHostname() string {
 func isIP(s string) bool { return net.ParseIP(s) != nil }
 
 // ParseSize reads a size as the configuration has it: octets, "512KiB", "1GiB".
-func ParseSize(s string) (int64, error) { return parseSize(s) }
+func ParseSize(s string) (int64, error) { return units.ParseSize(s) }

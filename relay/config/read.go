@@ -12,6 +12,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"tenma/relay/config/units"
 	"tenma/relay/policy/dkim"
 	"tenma/relay/wire/smtp"
 )
@@ -153,7 +154,7 @@ func (s *section) duration(key string, into *time.Duration, low, high time.Durat
 }
 
 func (s *section) durationOf(key string, v *value, low, high time.Duration) (time.Duration, bool) {
-	d, err := parseDuration(v.text)
+	d, err := units.ParseDuration(v.text)
 	switch {
 	case err != nil:
 		s.errorf(v.at, "%s: %q is %v", key, clip(v.text), err)
@@ -186,7 +187,7 @@ func (s *section) size(key string, into *int64, low, high int64) *value {
 		s.errorf(v.at, `%s must be a size such as "25MiB", not %s`, key, describe(v))
 		return nil
 	}
-	n, err := parseSize(v.text)
+	n, err := units.ParseSize(v.text)
 	switch {
 	case err != nil:
 		s.errorf(v.at, "%s: %q is %v", key, clip(v.text), err)

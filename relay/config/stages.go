@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"math"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,7 +13,9 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"tenma/relay/config/units"
 	"tenma/relay/delivery"
+	"tenma/relay/delivery/dial"
 	"tenma/relay/ingress"
 	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
@@ -192,7 +195,7 @@ func (r *reader) minFree(s *section, c *Config) {
 		}
 		c.Spool.MinFreePercent = p
 	} else {
-		n, err := parseSize(v.text)
+		n, err := units.ParseSize(v.text)
 		if err != nil {
 			s.errorf(v.at, `min_free_disk must be a part such as "5%%" or a size such as "10GiB", not %q`, clip(v.text))
 			return
@@ -265,6 +268,10 @@ func (r *reader) delivery(s *section, c *Config) {
 	d.Timeouts = delivery.DefaultTimeouts()
 	s.boolean("private_destinations", &d.PrivateDestinations)
 	c.Route.PrivateDestinations, c.HostTLS.PrivateDestinations = d.PrivateDestinations, d.PrivateDestinations
+	families := "ipv6-first"
+	s.choice("addresses", &families, "ipv6-first", "ipv4-first", "ipv6-only", "ipv4-only")
+	d.Families = map[string]dial.Families{"ipv6-first": dial.IPv6First, "ipv4-first": dial.IPv4First, "ipv6-only": dial.IPv6Only, "ipv4-only": dial.IPv4Only}[families]
+	s.strings("own", true, func(v *value) { r.own(s, v, c) })
 	dane, sts := true, true
 	s.boolean("dane", &dane)
 	s.boolean("mta_sts", &sts)
@@ -293,6 +300,21 @@ func (r *reader) delivery(s *section, c *Config) {
 	c.Rendition.KeepLongLines = lines == "keep"
 	r.timeouts(s.sub("timeouts"), &d.Timeouts)
 	s.close()
+}
+
+// own reads a name or an address by which others know us, for instance that of a
+// router in front which translates addresses.
+func (r *reader) own(s *section, v *value, c *Config) {
+	if a, err := netip.ParseAddr(v.text); err == nil {
+		c.Route.Own = append(c.Route.Own, a.Unmap())
+		return
+	}
+	d, err := smtp.ParseDomain(v.text)
+	if err != nil || d.IsLiteral() {
+		s.errorf(v.at, `own: %q is neither an address nor a host name; write "192.0.2.25" or "mx.example.test"`, clip(v.text))
+		return
+	}
+	c.Route.OwnNames = append(c.Route.OwnNames, string(d))
 }
 
 func (r *reader) timeouts(s *section, t *delivery.Timeouts) {

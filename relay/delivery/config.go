@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tenma/metrics"
+	"tenma/relay/delivery/dial"
 	"tenma/relay/mail"
 )
 
@@ -19,12 +20,13 @@ type Config struct {
 	PrivateDestinations bool // addresses of loopback and private networks may be dialled
 	NoPipelining        bool
 	NoBDAT              bool
-	ConnectionMessages  int          // messages on one connection; 0: 100
-	BatchRecipients     int          // recipients in one transaction; 0: 100
-	LaneConnections     int          // open sockets of a lane, idle ones included; 0: 10
-	IdleConnections     int          // at rest, of all lanes; 0: 2,000. Mail to many small domains leaves one at rest for each, for as long as Timeouts.Idle
-	TLSMinimum          uint16       // 0: TLS 1.0 where any TLS is better than none, 1.2 where it is demanded
-	Own                 []netip.Addr // our own listening addresses: no MX there is dialled, unless PrivateDestinations
+	ConnectionMessages  int           // messages on one connection; 0: 100
+	BatchRecipients     int           // recipients in one transaction; 0: 100
+	LaneConnections     int           // open sockets of a lane, idle ones included; 0: 10
+	IdleConnections     int           // at rest, of all lanes; 0: 2,000. Mail to many small domains leaves one at rest for each, for as long as Timeouts.Idle
+	TLSMinimum          uint16        // 0: TLS 1.0 where any TLS is better than none, 1.2 where it is demanded
+	Families            dial.Families // kinds of address that are used, and which first
+	Own                 []netip.Addr  // our own listening addresses: an MX there is ourselves (RFC 5321 section 5.1)
 }
 
 // Timeouts are the longest waits of a client. Zero fields take Defaults'.

@@ -72,10 +72,10 @@ func (k *conn) fits(j *job, g Guard) (rank int, ok bool) {
 	if k.key != j.key {
 		return 0, false
 	}
-	r := &j.a.Route
-	for i := range r.Hosts {
-		if h := &r.Hosts[i]; h.Port == k.target.Port && h.Addr == k.target.Addr && h.Name == k.target.Name {
-			s, known := g.Cached(r, h, j.a.Envelope.RequireTLS)
+	hosts := j.hosts()
+	for i := range hosts {
+		if h := &hosts[i]; sameHost(h, &k.target) {
+			s, known := g.Cached(&j.a.Route, h, j.a.Envelope.RequireTLS)
 			return int(h.Pref), known && k.safety.Serves(&s)
 		}
 	}

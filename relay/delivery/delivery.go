@@ -139,6 +139,15 @@ func (c *Client) count(k *conn) {
 	c.deps.Metrics.Octets.WithLabelValues("out").Add(float64(out))
 }
 
+// dice is randomness for many goroutines.
+func (c *Client) dice(n int) int {
+	c.random.Lock()
+	defer c.random.Unlock()
+	return c.random.IntN(n)
+}
+
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)) }
+
 // systemDialer dials through the operating system.
 type systemDialer struct{}
 

@@ -27,6 +27,7 @@ import (
 	"tenma/bench/internet/fakenet"
 	"tenma/metrics"
 	"tenma/relay/delivery"
+	"tenma/relay/delivery/dial"
 	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
@@ -82,7 +83,8 @@ type story struct {
 	scripts  map[netip.Addr][][]string
 	want     []string
 	pki      *pki
-	guard    *guard // nil: none
+	silent   []netip.Addr // where nothing answers, not even a refusal
+	guard    *guard       // nil: none
 
 	mu  sync.Mutex
 	got []string // under mu while Deliver runs
@@ -119,6 +121,9 @@ func tell(t *testing.T, text string) {
 	s.pki = newPKI(t)
 	s.parse(text)
 	network := fakenet.New()
+	for _, a := range s.silent {
+		network.Blackhole(a, true)
+	}
 	var servers sync.WaitGroup
 	defer servers.Wait()
 	for addr, scripts := range s.scripts {
@@ -328,6 +333,10 @@ func (s *story) set(word, value string) {
 		s.cfg.NoPipelining = true
 	case "private":
 		s.cfg.PrivateDestinations = true
+	case "addresses":
+		s.cfg.Families = map[string]dial.Families{"ipv4-first": dial.IPv4First, "ipv4-only": dial.IPv4Only, "ipv6-only": dial.IPv6Only}[value]
+	case "silent":
+		s.silent = append(s.silent, netip.MustParseAddr(value))
 	case "own":
 		s.cfg.Own = append(s.cfg.Own, netip.MustParseAddr(value))
 	case "messages":

@@ -2,8 +2,10 @@
 // LMTP.
 //
 // Client.Deliver takes one connection of a lane from the pool (pool.go) or
-// opens one (open.go: hosts by preference, addresses, TLS demand, AUTH), and
-// sends attempt after attempt over it (session.go). A transaction is pipelined:
+// opens one (open.go: hosts by preference, addresses, TLS demand, AUTH; package
+// dial below: in which order, and which is first), and sends attempt after attempt
+// over it (session.go); whom a host turns away goes to the next one of the route
+// (elsewhere.go). A transaction is pipelined:
 // MAIL, RCPT and DATA in one write, and after one clean transaction the next
 // message's commands behind the final dot (transaction.go sends, negotiate.go
 // reads what the host makes of it). outcome.go is the one place where a reply

@@ -91,8 +91,9 @@ func (s *session) resetBefore(p *piece) (lost, ready bool) {
 	return false, true
 }
 
-// mail reads the reply to MAIL. Refused, it decides for everybody, but the
-// replies to what was pipelined are still to come.
+// mail reads the reply to MAIL. Refused for good, it decides for everybody;
+// refused for now, the next host of the route is asked (RFC 5321 section 5.1).
+// The replies to what was pipelined are still to come.
 func (s *session) mail(p *piece) (code int, lost bool) {
 	if !p.sent {
 		s.sendMail(p)
@@ -102,6 +103,9 @@ func (s *session) mail(p *piece) (code int, lost bool) {
 		return r.Code, lost
 	}
 	o := judge(&s.k.place, finding{command: cmdMail, reply: r.Words()})
+	if r.Code/100 == 4 && s.turnAllAway(p, o) {
+		return r.Code, false
+	}
 	for _, i := range p.to {
 		s.settleTimed(p, i, o)
 	}
@@ -134,10 +138,14 @@ func (s *session) rcpts(p *piece, mailTaken bool) (lost bool) {
 }
 
 // refuse settles a recipient that was not taken, or puts it aside where the
-// host takes fewer in one transaction than we sent.
+// host takes fewer in one transaction than we sent: RFC 5321 section 4.5.3.1.10
+// has 452 for that, and 552 from hosts of old; X.5.3 (RFC 3463 section 3.6) says
+// it beyond doubt. With another enhanced status the reply is about a mailbox
+// that is full, or a disk.
 func (s *session) refuse(p *piece, i int, reply smtp.Reply) {
 	o := judge(&s.k.place, finding{command: cmdRcpt, reply: reply})
-	tooMany := (reply.Code == 452 || reply.Code == 552) && reply.Status[1] == 5 && reply.Status[2] == 3
+	none := reply.Status == smtp.Status{}
+	tooMany := (reply.Code == 452 || reply.Code == 552) && (none || reply.Status[1] == 5 && reply.Status[2] == 3)
 	if tooMany && len(p.ok) > 0 {
 		p.later, p.laterOutcome = append(p.later, i), o
 		return

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"tenma/relay/delivery/client"
+	"tenma/relay/delivery/dial"
 	"tenma/relay/delivery/handshake"
 	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
@@ -22,9 +24,11 @@ import (
 // connections at most. What a host answers before the first MAIL, 5yz
 // included, moves on to the next (RFC 5321 section 5.1 wants that for failed
 // connections and 4yz; a 554 banner is about our address, and another host of
-// the site may think better of it). When none is left, a temporary trouble
-// outweighs the permanent ones: mail fails only if each host surely does not
-// exist, may not be dialled, or declares that it never takes mail.
+// the site may think better of it). Where one of the hosts is ourselves, it and
+// those that are not before it are left out. When none is left, a temporary
+// trouble outweighs the permanent ones: mail fails only if each host surely does
+// not exist, may not be dialled, is ourselves, or declares that it never takes
+// mail.
 type opening struct {
 	client *Client
 	cfg    *Config
@@ -32,25 +36,29 @@ type opening struct {
 	job    *job
 	key    *key
 	safety mail.Safety // that the host in hand must have
-	tries  int         // connections left
 	phases mail.Phases
 	last   *mail.Outcome // that weighs most so far
 }
 
-// open gives a session with one of the hosts, in the slot that the caller has,
-// or the outcome of having none.
+// open gives a session with one of the hosts that the job has left, in the slot
+// that the caller has, or the outcome of having none.
 func (c *Client) open(ctx context.Context, cfg *Config, j *job) (*conn, mail.Outcome) {
-	o := &opening{client: c, cfg: cfg, ctx: ctx, job: j, key: &j.key, tries: maxAddresses}
+	o := &opening{client: c, cfg: cfg, ctx: ctx, job: j, key: &j.key}
 	o.safety.TLS = j.a.Route.TLS
-	for _, h := range ordered(j.a.Route.Hosts, c.dice) {
-		if o.tries == 0 {
+	for hosts := dial.Ordered(j.hosts(), c.dice); len(hosts) > 0 && j.tries > 0; hosts = hosts[dial.Level(hosts):] {
+		level := hosts[:dial.Level(hosts)]
+		if o.ourselves(level) {
 			break
 		}
-		if session := o.host(h); session != nil {
-			return session, mail.Outcome{}
-		}
-		if ctx.Err() != nil {
-			return nil, judge(&place{}, finding{command: cmdConnect, err: errStopped, untried: true})
+		for _, h := range level {
+			if session := o.host(h); session != nil {
+				j.missed = o.last
+				return session, mail.Outcome{}
+			}
+			j.avoid = append(j.avoid, h)
+			if ctx.Err() != nil {
+				return nil, judge(&place{}, finding{command: cmdConnect, err: errStopped, untried: true})
+			}
 		}
 	}
 	if o.last == nil {
@@ -58,6 +66,28 @@ func (c *Client) open(ctx context.Context, cfg *Config, j *job) (*conn, mail.Out
 	}
 	o.last.Phases = o.phases
 	return nil, *o.last
+}
+
+// ourselves reports an address of our own among the mail exchangers of one
+// preference. All of them are then left out, and those behind them too: they are
+// as far from the mailbox as we are, or farther, and would send the mail back
+// (RFC 5321 section 5.1). Names of ours the route has left out already.
+func (o *opening) ourselves(level []mail.Host) bool {
+	if o.key.kind != mail.ByMX || len(o.cfg.Own) == 0 {
+		return false
+	}
+	for _, h := range level {
+		addrs, _ := o.addresses(h) // an error is told when the host has its turn
+		for _, a := range addrs {
+			if a = a.Unmap(); slices.Contains(o.cfg.Own, a) {
+				own := ours(554, smtp.Status{5, 4, 6}, "mail for this domain loops back to myself")
+				own.Err = fmt.Errorf("%s has our own address %s", h.Name, a)
+				o.note(&place{host: h.Name}, finding{command: cmdDNS, err: own})
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // note keeps the finding if it weighs more than, or as much as, what was found
@@ -82,26 +112,24 @@ func (o *opening) host(h mail.Host) *conn {
 		o.note(at, finding{command: cmdDNS, err: err})
 		return nil
 	}
-	for _, a := range interleaved(addrs) {
-		if o.tries == 0 || o.ctx.Err() != nil {
-			return nil
-		}
-		if !o.allowed(a) {
-			own := ours(550, smtp.Status{5, 4, 4}, "address of "+h.Name+" is not that of a public mail host")
-			own.Err = fmt.Errorf("%s: %w", a, errForbidden)
-			o.note(at, finding{command: cmdDNS, err: own})
+	addrs = o.allowed(at, dial.Sorted(addrs, o.cfg.Families, &o.key.source))
+	for len(addrs) > 0 && o.job.tries > 0 && o.ctx.Err() == nil {
+		var nc net.Conn
+		var to netip.Addr
+		if nc, to, addrs = o.dial(h, addrs, o.job.tries); nc == nil {
 			continue
 		}
-		o.tries--
 		plain := o.safety.TLS == mail.TLSNone
 		broken := o.safety.TLS == mail.TLSOpportunistic && o.client.noTLS.has(hostKey(h))
-		k, fellBack := o.address(h, a, plain || broken, broken)
+		k, fellBack := o.greet(h, nc, to, plain || broken, broken)
 		if k == nil && fellBack && o.ctx.Err() == nil {
 			// Where any protection was welcome but none demanded, broken TLS is
 			// as good as none (RFC 7435 section 3); on a new connection, since
 			// the old one is in the middle of a handshake.
 			o.client.noTLS.add(hostKey(h), brokenFor)
-			k, _ = o.address(h, a, true, true)
+			if nc, _, _ := o.dial(h, []netip.Addr{to}, 1); nc != nil {
+				k, _ = o.greet(h, nc, to, true, true)
+			}
 		}
 		if k != nil {
 			return k
@@ -132,42 +160,69 @@ func (o *opening) addresses(h mail.Host) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// allowed refuses addresses to which the DNS of a stranger must not lead us.
-func (o *opening) allowed(a netip.Addr) bool {
-	if o.key.kind != mail.ByMX || o.cfg.PrivateDestinations {
-		return true
+// allowed leaves out addresses to which the DNS of a stranger must not lead us,
+// and tells of them, or of there being none that can be used.
+func (o *opening) allowed(at *place, addrs []netip.Addr) []netip.Addr {
+	if len(addrs) == 0 {
+		own := ours(451, smtp.Status{4, 4, 4}, "host "+at.host+" has no address that can be reached from here")
+		own.Err = errFamily
+		o.note(at, finding{command: cmdDNS, err: own})
 	}
-	for _, own := range o.cfg.Own {
-		if own.Unmap() == a {
+	if o.key.kind != mail.ByMX || o.cfg.PrivateDestinations {
+		return addrs
+	}
+	return slices.DeleteFunc(addrs, func(a netip.Addr) bool {
+		if dial.Public(a) {
 			return false
 		}
-	}
-	return Public(a)
+		own := ours(550, smtp.Status{5, 4, 4}, "address of "+at.host+" is not that of a public mail host")
+		own.Err = fmt.Errorf("%s: %w", a, errForbidden)
+		o.note(at, finding{command: cmdDNS, err: own})
+		return true
+	})
 }
 
-// address opens a session with one address. fellBack says that the TLS
-// handshake failed and that plaintext would do.
-func (o *opening) address(h mail.Host, a netip.Addr, plain, fellBack bool) (k *conn, broken bool) {
-	port := h.Port
-	if port == 0 {
-		port = 25
-	}
-	at := place{host: h.Name, peer: netip.AddrPortFrom(a, port), fellBack: fellBack}
-	at.tls.Policy = handshake.PolicyName(&o.safety)
-	local := o.key.source.IPv4
-	if a.Is6() {
-		local = o.key.source.IPv6
-	}
+// Errors of addresses that are not dialled.
+var (
+	errForbidden = errors.New("the address is private")
+	errFamily    = errors.New("delivery.addresses, or the source, leaves its family out")
+)
+
+// dial opens a connection to one of the addresses of a host, within most tries,
+// and gives those that are left.
+func (o *opening) dial(h mail.Host, addrs []netip.Addr, most int) (nc net.Conn, to netip.Addr, rest []netip.Addr) {
 	start := time.Now()
-	dialCtx, cancel := context.WithTimeout(o.ctx, o.cfg.Timeouts.Connect)
-	nc, err := o.client.deps.Dialer.Dial(dialCtx, local, at.peer)
-	cancel()
+	r := dial.First(o.ctx, addrs, most, func(ctx context.Context, a netip.Addr) (net.Conn, error) {
+		local := o.key.source.IPv4
+		if a.Is6() {
+			local = o.key.source.IPv6
+		}
+		ctx, cancel := context.WithTimeout(ctx, o.cfg.Timeouts.Connect)
+		defer cancel()
+		return o.client.deps.Dialer.Dial(ctx, local, netip.AddrPortFrom(a, portOf(h)))
+	})
 	o.phases.Connect += time.Since(start)
-	if err != nil {
+	o.job.tries = max(o.job.tries-r.Tried, 0)
+	for _, f := range r.Failed {
 		o.client.deps.Metrics.Opened.WithLabelValues("failed").Inc()
-		o.note(&at, finding{command: cmdConnect, err: dialError{err}})
-		return nil, false
+		at := &place{host: h.Name, peer: netip.AddrPortFrom(f.Addr, portOf(h))}
+		o.note(at, finding{command: cmdConnect, err: dialError{f.Err}})
 	}
+	return r.Conn, r.Addr, r.Rest
+}
+
+func portOf(h mail.Host) uint16 {
+	if h.Port == 0 {
+		return 25
+	}
+	return h.Port
+}
+
+// greet opens a session on a connection. broken says that the TLS handshake
+// failed and that plaintext would do.
+func (o *opening) greet(h mail.Host, nc net.Conn, a netip.Addr, plain, fellBack bool) (k *conn, broken bool) {
+	at := place{host: h.Name, peer: netip.AddrPortFrom(a, portOf(h)), fellBack: fellBack}
+	at.tls.Policy = handshake.PolicyName(&o.safety)
 	if local, ok := nc.LocalAddr().(*net.TCPAddr); ok {
 		at.local = local.AddrPort().Addr().Unmap()
 	}

@@ -177,20 +177,24 @@ func wildRun(t *testing.T, cfg delivery.Config, dice []byte, messages, recipient
 	}
 	w := &wild{dice: dice, accepted: map[string]int{}}
 	network := fakenet.New()
-	l, err := network.Listen("tcp", "192.0.2.1:25")
-	if err != nil {
-		return err.Error()
-	}
 	var servers sync.WaitGroup
-	servers.Go(func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			servers.Go(func() { w.serve(nc) })
+	var listeners []net.Listener
+	for _, host := range []string{"192.0.2.1:25", "192.0.2.2:25"} {
+		l, err := network.Listen("tcp", host)
+		if err != nil {
+			return err.Error()
 		}
-	})
+		listeners = append(listeners, l)
+		servers.Go(func() {
+			for {
+				nc, err := l.Accept()
+				if err != nil {
+					return
+				}
+				servers.Go(func() { w.serve(nc) })
+			}
+		})
+	}
 	c := delivery.New(cfg, delivery.Deps{Resolver: zone{}, Dialer: network, Metrics: metrics.New(prometheus.NewRegistry()).Delivery})
 	ctx, stop := context.WithCancel(t.Context())
 	running := make(chan error, 1)
@@ -201,7 +205,7 @@ func wildRun(t *testing.T, cfg delivery.Config, dice []byte, messages, recipient
 
 	queue := make(chan *mail.Attempt, messages)
 	for m := range messages {
-		a := &mail.Attempt{Route: mail.Route{Kind: mail.ByHost, LMTP: lmtp, Lane: "l", Hosts: []mail.Host{{Name: "192.0.2.1", Port: 25}}}, Envelope: &mail.Envelope{MsgID: fmt.Sprint("m", m)}}
+		a := &mail.Attempt{Route: mail.Route{Kind: mail.ByHost, LMTP: lmtp, Lane: "l", Hosts: []mail.Host{{Name: "192.0.2.1", Port: 25}, {Name: "192.0.2.2", Port: 25, Pref: 1}}}, Envelope: &mail.Envelope{MsgID: fmt.Sprint("m", m)}}
 		for r := range recipients {
 			a.Envelope.Recipients = append(a.Envelope.Recipients, mail.Recipient{Address: smtp.Address{Local: fmt.Sprint("r", r), Domain: "site.test"}})
 			a.To = append(a.To, r)
@@ -256,7 +260,9 @@ func wildRun(t *testing.T, cfg delivery.Config, dice []byte, messages, recipient
 	if err := <-running; err != nil {
 		complain("Run: %v", err)
 	}
-	l.Close() //nolint:errcheck // a test's listener
+	for _, l := range listeners {
+		l.Close() //nolint:errcheck // a test's listener
+	}
 	servers.Wait()
 	for a := range taken {
 		if !finished[a] {

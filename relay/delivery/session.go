@@ -30,24 +30,6 @@ type session struct {
 	spares [2]piece
 }
 
-// job is an attempt in work.
-type job struct {
-	a     *mail.Attempt
-	key   key
-	out   []mail.Outcome // by index of a.To; one without a reply is not settled
-	todo  []int          // indexes into a.To that no transaction has taken
-	left  int            // how many are not settled
-	fresh bool           // an idle connection turned out to be dead: take a new one
-}
-
-func newJob(a *mail.Attempt) *job {
-	j := &job{a: a, key: keyOf(a), out: make([]mail.Outcome, len(a.To)), todo: make([]int, len(a.To)), left: len(a.To)}
-	for i := range j.todo {
-		j.todo[i] = i
-	}
-	return j
-}
-
 // leg finds a connection for the job and carries with it what it can.
 func (s *session) leg() {
 	j := s.job
@@ -73,7 +55,9 @@ func (s *session) leg() {
 		var failed mail.Outcome
 		if k, failed = s.client.open(s.ctx, s.cfg, j); k == nil {
 			s.client.pool.release(j.key.lane)
-			s.settleAll(j, failed)
+			for i := range j.out {
+				s.settle(j, i, j.weigh(i, failed))
+			}
 			return
 		}
 	}
@@ -113,7 +97,7 @@ func (s *session) run() {
 // take gives the next transaction for the connection: the rest of the attempt
 // in work, or the next attempt. nil: there is none for this connection.
 func (s *session) take() *piece {
-	for {
+	for s.other == nil {
 		if j := s.job; j != nil && len(j.todo) > 0 {
 			if s.ctx.Err() != nil {
 				s.abandon(j)
@@ -127,6 +111,10 @@ func (s *session) take() *piece {
 				return p
 			}
 			continue
+		}
+		if j := s.job; j != nil && len(j.away) > 0 {
+			s.goElsewhere(j)
+			return nil
 		}
 		s.job = nil
 		if s.ctx.Err() != nil {
@@ -147,6 +135,7 @@ func (s *session) take() *piece {
 		}
 		s.job = j
 	}
+	return nil
 }
 
 // settle gives a recipient its outcome; with the last one the attempt is done.
@@ -173,22 +162,25 @@ func (s *session) settle(j *job, i int, o mail.Outcome) {
 
 // settleAll gives all that have none the same outcome.
 func (s *session) settleAll(j *job, o mail.Outcome) {
-	j.todo = nil
+	j.todo, j.away = nil, nil
 	for i := range j.out {
 		s.settle(j, i, o)
 	}
 }
 
-// abandon gives back what of a job no transaction has taken.
+// abandon gives back what of a job no transaction has taken. Those that this
+// host turned away still have others, unless all is to stop.
 func (s *session) abandon(j *job) {
-	why := errServed
-	if s.ctx.Err() != nil {
-		why = errStopped
-	}
-	todo := j.todo
+	why, todo := errServed, j.todo
 	j.todo = nil
+	if s.ctx.Err() != nil {
+		why, todo, j.away = errStopped, append(todo, j.away...), nil
+	}
 	for _, i := range todo {
 		s.settle(j, i, judge(&s.k.place, finding{command: cmdMail, err: why, untried: true}))
+	}
+	if len(j.away) > 0 {
+		s.goElsewhere(j)
 	}
 }
 
@@ -204,17 +196,24 @@ func (s *session) lose(p, ahead *piece, f finding) {
 	if p != nil {
 		s.blame(p, f)
 	}
-	if s.job != nil && len(s.job.todo) > 0 {
+	if s.job != nil {
 		s.abandon(s.job)
 	}
 }
 
 // blame decides who bears the loss of a connection under p: p itself, unless
 // the connection failed before the host had said a word about p and there is
-// another explanation.
+// another explanation, or another host.
 func (s *session) blame(p *piece, f finding) {
 	j := p.job
+	// What was sent behind a MAIL that got a 421 was not taken; behind one that
+	// got no answer, a body may have been.
+	nothing := !p.heard && (!p.bodySent || f.reply.Code == 421)
 	switch {
+	case nothing && p.first && !s.k.reused && s.turnAllAway(p, judge(&s.k.place, f)):
+		s.goElsewhere(j)
+		s.finish(p)
+		return
 	case p.heard || p.bodySent:
 	case p.rode:
 		s.client.rough.add(s.k.name, roughFor)

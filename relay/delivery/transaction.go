@@ -80,17 +80,21 @@ func (s *session) admit(p *piece) bool {
 	a := p.job.a
 	form, err := s.form(p)
 	if err != nil {
-		s.fail(p, err)
+		s.cannot(p, err)
 		return false
 	}
 	body, err := form.Open(s.held)
 	if err != nil {
-		s.fail(p, fmt.Errorf("%w: %w", errOurs, err))
+		s.fail(p, judge(&s.k.place, finding{command: cmdMail, err: fmt.Errorf("%w: %w", errOurs, err)}))
 		return false
 	}
 	p.body, p.head, p.size = body, form.Header, int64(len(form.Header))+body.Size()
+	if !client.Sendable(a.Envelope.Sender) {
+		s.fail(p, judge(&s.k.place, finding{command: cmdMail, err: ours(553, smtp.Status{5, 1, 7}, "sender address cannot be sent")}))
+		return false
+	}
 	if e := s.unfit(p); e != nil {
-		s.fail(p, e)
+		s.cannot(p, e)
 		return false
 	}
 	keep := p.to[:0]
@@ -100,7 +104,10 @@ func (s *session) admit(p *piece) bool {
 		case !client.Sendable(to):
 			s.settle(p.job, i, judge(&s.k.place, finding{command: cmdRcpt, err: ours(553, smtp.Status{5, 1, 3}, "address cannot be sent")}))
 		case to.NeedsUTF8() && !s.k.Ext.UTF8:
-			s.settle(p.job, i, judge(&s.k.place, finding{command: cmdRcpt, err: ours(553, smtp.Status{5, 6, 7}, "address needs SMTPUTF8, which "+s.k.host+" does not offer")}))
+			o := judge(&s.k.place, finding{command: cmdRcpt, err: ours(553, smtp.Status{5, 6, 7}, "address needs SMTPUTF8, which "+s.k.host+" does not offer")})
+			if !s.turnAway(p.job, []int{i}, o) {
+				s.settle(p.job, i, p.job.unlessMissed(o, nil))
+			}
 		default:
 			keep = append(keep, i)
 		}
@@ -126,12 +133,11 @@ func (s *session) form(p *piece) (mail.Rendition, error) {
 	return mail.Rendition{Header: a.Header, Open: a.Open}, nil
 }
 
-// unfit says why the host cannot carry the message to anybody, if so.
+// unfit says why the host cannot carry the message to anybody, if so. Another
+// host of the route perhaps can (RFC 8689 section 4.2.1 wants it to be asked).
 func (s *session) unfit(p *piece) error {
 	e, x := p.job.a.Envelope, &s.k.Ext
 	switch {
-	case !client.Sendable(e.Sender):
-		return ours(553, smtp.Status{5, 1, 7}, "sender address cannot be sent")
 	case x.Size > 0 && p.size > x.Size: // RFC 1870 section 6.1: do not even ask
 		return ours(552, smtp.Status{5, 3, 4}, fmt.Sprintf("message of %d octets is larger than %s takes (%d)", p.size, s.k.host, x.Size))
 	case e.RequireTLS && !(x.RequireTLS && s.k.tls.Verified): // RFC 8689 section 4.2.1
@@ -154,9 +160,17 @@ func (s *session) unfit(p *piece) error {
 	return nil
 }
 
-// fail settles a whole piece, of which nothing was sent.
-func (s *session) fail(p *piece, err error) {
+// cannot looks for another host of the route where this one cannot carry the
+// message, of which nothing was sent.
+func (s *session) cannot(p *piece, err error) {
 	o := judge(&s.k.place, finding{command: cmdMail, err: err})
+	if errors.Is(err, errOurs) || !s.turnAllAway(p, o) {
+		s.fail(p, p.job.unlessMissed(o, nil))
+	}
+}
+
+// fail settles a whole piece, of which nothing was sent.
+func (s *session) fail(p *piece, o mail.Outcome) {
 	for _, i := range p.to {
 		s.settle(p.job, i, o)
 	}

@@ -29,7 +29,10 @@ import (
 
 func cmdDNS(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 2)
-	faults := map[string]dnstest.Fault{"ok": dnstest.None, "servfail": dnstest.ServFail, "silent": dnstest.Silence, "refused": dnstest.Refuse}
+	faults := map[string]dnstest.Fault{
+		"ok": dnstest.None, "servfail": dnstest.ServFail, "silent": dnstest.Silence, "refused": dnstest.Refuse,
+		"truncated": dnstest.Truncate, "lame": dnstest.Lame, "garbage": dnstest.Garbage,
+	}
 	m := dnstest.Manner{Insecure: args[0] == "insecure"}
 	var ok bool
 	if m.Fault, ok = faults[args[0]]; !ok && !m.Insecure {
@@ -104,6 +107,19 @@ func cmdMailbox(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if fmt.Sprint(len(all)) != args[1] {
 		ts.Fatalf("mailbox %s holds %d messages, want %s", args[0], len(all), args[1])
+	}
+}
+
+// cmdExplain prints what the running relay explains.
+func cmdExplain(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1)
+	synctest.Wait()
+	w := world(ts)
+	x, err := w.Relay().Explain(w.ctx, args[0])
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s %s\n", x.Fate, x.Reply)
+	for _, s := range x.Steps {
+		fmt.Fprintf(ts.Stdout(), "%s: %s (%s)\n", s.Step, s.Found, s.Why)
 	}
 }
 

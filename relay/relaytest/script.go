@@ -35,7 +35,8 @@ import (
 //	queue                            the queue to stdout, a line a recipient, or "empty"
 //	retry, hold, release, delete [TO] what an operator does, to all messages or to those for TO;
 //	                                 the number of messages goes to stdout
-//	dns FAULT [TYPE] NAME            DNS is ok, servfail, silent, refused or insecure about a name
+//	dns FAULT [TYPE] NAME            DNS is ok, servfail, silent, refused, insecure, lame, garbage or (by
+//	                                 UDP) truncated about a name
 //	dnssec on|off                    what DNS answers is validated
 //	policy DOMAIN ADDRESS [FILE]     the MTA-STS policy of a domain at its web server; none without FILE
 //	metric NAME                      its values go to stdout
@@ -46,6 +47,8 @@ import (
 //	key DOMAIN SELECTOR ALGORITHM    a DKIM key in keys/SELECTOR.pem and the DNS, before start
 //	verify RECEIVER                  a line to stdout for each DKIM signature it got
 //	mailbox ADDRESS N                the account has N messages; their texts go to stdout
+//	explain TARGET                   what the relay tells of a domain or address: fate and
+//	                                 reply, then a line a step
 //	http PATH                        GET from 127.0.0.1:8080; status and body to stdout
 //
 // The relay listens on 127.0.0.1:2525 (and a story that wants them on :2143 for
@@ -152,6 +155,7 @@ func commands() map[string]command {
 		"key":      cmdKey,
 		"verify":   cmdVerify,
 		"mailbox":  cmdMailbox,
+		"explain":  cmdExplain,
 		"http":     cmdHTTP,
 	}
 }

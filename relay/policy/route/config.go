@@ -17,6 +17,7 @@ type Config struct {
 	PrivateDestinations bool          // MX at loopback or private addresses may be used
 	Source              mail.Source   // the outbound identity
 	Own                 []netip.Addr  // our own addresses that listen on Port, for loop detection
+	OwnNames            []string      // our own names besides Hostname, likewise
 }
 
 // Rule is one [[route]].

@@ -15,5 +15,5 @@
 // login) is part of the lane's name too.
 //
 // New builds an Adviser; Route asks the DNS where it must, Cached never does.
-// Adviser keeps no goroutine.
+// Adviser keeps no goroutine. DESIGN.md has RFC 5321 section 5 sentence by sentence.
 package route

@@ -41,7 +41,7 @@ func (a *Adviser) Route(ctx context.Context, d smtp.Domain, e *mail.Envelope) (m
 		return r, o
 	}
 	p := t.plan(d)
-	v := t.resolve(ctx, a.dns, d, p)
+	v := t.resolve(ctx, a.dns, d, p, nil)
 	if v.outcome == nil {
 		a.policy(ctx, d, p, &v)
 	}
@@ -111,18 +111,21 @@ type verdict struct {
 	ttl     time.Duration
 }
 
-// resolve finds the route of a domain by its MX records (RFC 5321 section 5.1).
-func (t *table) resolve(ctx context.Context, dns Resolver, d smtp.Domain, p plan) verdict {
+// resolve finds the route of a domain by its MX records (RFC 5321 section 5.1),
+// and notes in x, which may be nil, what it saw.
+func (t *table) resolve(ctx context.Context, dns Resolver, d smtp.Domain, p plan, x *Explanation) verdict {
 	if !p.needsDNS {
 		r, o := t.fixed(d, p)
 		return verdict{r, o, 0}
 	}
 	mx, err := dns.LookupMX(ctx, string(d))
+	x.asked(mx, err)
 	switch {
 	case err == nil:
-		hosts, o := t.exchangers(d, mx.Records)
+		hosts, o := t.exchangers(d, mx.Records, x)
 		return t.verdict(d, p, hosts, o, mx.TTL, mx.Secure)
 	case errors.Is(err, dnscache.ErrNoData):
+		x.implicit()
 		hosts, o, ttl := t.implicit(ctx, dns, d)
 		return t.verdict(d, p, hosts, o, min(ttl, mx.TTL), mx.Secure)
 	case errors.Is(err, dnscache.ErrNotFound):
@@ -162,8 +165,9 @@ func (t *table) implicit(ctx context.Context, dns Resolver, d smtp.Domain) ([]ma
 
 // exchangers makes hosts of MX records, lowest preference first, or says why
 // none can be used.
-func (t *table) exchangers(d smtp.Domain, records []dnscache.MX) ([]mail.Host, *mail.Outcome) {
+func (t *table) exchangers(d smtp.Domain, records []dnscache.MX, x *Explanation) ([]mail.Host, *mail.Outcome) {
 	if len(records) == 1 && records[0].Host == "" {
+		x.drop(records[0], "null MX: the domain takes no mail (RFC 7505)")
 		return nil, takesNoMail(d)
 	}
 	hosts := make([]mail.Host, 0, len(records))
@@ -175,7 +179,9 @@ func (t *table) exchangers(d smtp.Domain, records []dnscache.MX) ([]mail.Host, *
 		case t.isOwnName(h.Name) || h.Addr.IsValid() && t.isOwn(h.Addr):
 			hosts = append(hosts, h)
 		case h.Name == "": // a null MX beside others is void (RFC 7505 section 3)
+			x.drop(mx, "a null MX beside others is void (RFC 7505 section 3)")
 		case !t.private && (h.Addr.IsValid() || isLocalName(h.Name)):
+			x.drop(mx, "an address, or this machine's own name, is no public host; delivery.private_destinations would allow it")
 			refused = append(refused, h.Name)
 		default:
 			hosts = append(hosts, h)
@@ -183,6 +189,7 @@ func (t *table) exchangers(d smtp.Domain, records []dnscache.MX) ([]mail.Host, *
 	}
 	sortHosts(hosts)
 	kept, cut := t.beforeUs(hosts)
+	x.kept(t, hosts, len(kept))
 	switch {
 	case len(kept) > 0:
 		return kept, nil

@@ -40,6 +40,8 @@ backup.test.     300 MX 10 a.example.test.
 backup.test.     300 MX 20 relay.test.
 backup.test.     300 MX 20 c.example.test.
 backup.test.     300 MX 30 d.example.test.
+front.test.      300 MX 10 a.example.test.
+front.test.      300 MX 20 mx.front.test.
 mine.test.       300 MX 10 RELAY.test.
 mine.test.       300 MX 20 a.example.test.
 ownaddr.test.    300 MX 10 192.0.2.25.
@@ -64,6 +66,7 @@ type rig struct {
 func base() route.Config {
 	return route.Config{
 		Hostname: "Relay.test",
+		OwnNames: []string{"MX.Front.test."},
 		Own:      []netip.Addr{netip.MustParseAddr("192.0.2.25")},
 		Local:    []smtp.Domain{"here.test"},
 	}
@@ -121,6 +124,7 @@ func TestByDNS(t *testing.T) {
 		{"a null MX beside others is void", "nullplus.test", "default->a.example.test 0 a.example.test:25/10"},
 		{"we are a backup: only better ones than us", "backup.test", "default->a.example.test 0 a.example.test:25/10"},
 		{"we are the best: a loop", "mine.test", failed("554 5.4.6")},
+		{"a further name of ours is us too", "front.test", "default->a.example.test 0 a.example.test:25/10"},
 		{"our address as MX is us too", "ownaddr.test", failed("554 5.4.6")},
 		{"MX that is an address", "ip.test", failed("550 5.4.4")},
 		{"MX that is an address, beside a good one", "iplus.test", "default->a.example.test 0 a.example.test:25/20"},

@@ -66,7 +66,7 @@ func TestExchangersRapid(t *testing.T) {
 			return dnscache.MX{Host: names.Draw(t, "host"), Pref: rapid.Uint16Range(0, 4).Draw(t, "pref")}
 		})
 		records := rapid.SliceOfN(record, 1, 10).Draw(t, "records")
-		hosts, o := tab.exchangers("d.test", records)
+		hosts, o := tab.exchangers("d.test", records, nil)
 		if (len(hosts) == 0) != (o != nil) {
 			t.Fatalf("%v: %v, %v", records, hosts, o)
 		}

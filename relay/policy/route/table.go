@@ -13,19 +13,19 @@ import (
 // table is one configuration, arranged for fast answers, with the routes that
 // follow from it. All but routes is fixed once it is made.
 type table struct {
-	rules    []Rule
-	plans    []plan               // by rule
-	exact    map[smtp.Domain]int  // rule by domain
-	below    map[smtp.Domain]int  // rule by what follows its "*."
-	all      int                  // rule "*", or len(rules)
-	local    map[smtp.Domain]bool // domains with mailboxes here
-	here     plan                 // for them
-	own      map[netip.Addr]bool  // our addresses
-	hostname string               // in lower case, without final dot
-	port     uint16
-	private  bool
-	source   mail.Source
-	routes   *routes
+	rules   []Rule
+	plans   []plan               // by rule
+	exact   map[smtp.Domain]int  // rule by domain
+	below   map[smtp.Domain]int  // rule by what follows its "*."
+	all     int                  // rule "*", or len(rules)
+	local   map[smtp.Domain]bool // domains with mailboxes here
+	here    plan                 // for them
+	own     map[netip.Addr]bool  // our addresses
+	names   map[string]bool      // our names, in lower case, without final dot
+	port    uint16
+	private bool
+	source  mail.Source
+	routes  *routes
 }
 
 // plan is what the configuration says about a domain.
@@ -40,17 +40,17 @@ const smtpPort = 25
 
 func newTable(cfg Config) *table {
 	t := &table{
-		rules:    cfg.Rules,
-		exact:    map[smtp.Domain]int{},
-		below:    map[smtp.Domain]int{},
-		all:      len(cfg.Rules),
-		local:    map[smtp.Domain]bool{},
-		own:      map[netip.Addr]bool{},
-		hostname: strings.ToLower(strings.TrimSuffix(cfg.Hostname, ".")),
-		port:     cmp.Or(cfg.Port, smtpPort),
-		private:  cfg.PrivateDestinations,
-		source:   cfg.Source,
-		routes:   newRoutes(maxRoutes),
+		rules:   cfg.Rules,
+		exact:   map[smtp.Domain]int{},
+		below:   map[smtp.Domain]int{},
+		all:     len(cfg.Rules),
+		local:   map[smtp.Domain]bool{},
+		own:     map[netip.Addr]bool{},
+		names:   map[string]bool{},
+		port:    cmp.Or(cfg.Port, smtpPort),
+		private: cfg.PrivateDestinations,
+		source:  cfg.Source,
+		routes:  newRoutes(maxRoutes),
 	}
 	t.source.Name = cmp.Or(t.source.Name, "default")
 	t.here = t.planOf(Rule{Kind: mail.Local})
@@ -59,6 +59,11 @@ func newTable(cfg Config) *table {
 	}
 	for _, a := range cfg.Own {
 		t.own[a.Unmap()] = true
+	}
+	for _, name := range append(slices.Clone(cfg.OwnNames), cfg.Hostname, cfg.Source.EHLO) {
+		if name = strings.ToLower(strings.TrimSuffix(name, ".")); name != "" {
+			t.names[name] = true
+		}
 	}
 	for i, r := range cfg.Rules {
 		t.plans = append(t.plans, t.planOf(r))
@@ -180,7 +185,8 @@ func (t *table) literalRoute(d smtp.Domain) (mail.Route, *mail.Outcome) {
 
 func (t *table) isOwn(a netip.Addr) bool { return t.own[a.Unmap()] }
 
-func (t *table) isOwnName(host string) bool { return host != "" && host == t.hostname }
+// isOwnName reports a name of ours, as it stands in the DNS.
+func (t *table) isOwnName(host string) bool { return t.names[host] }
 
 // allOwn reports that every address is ours.
 func (t *table) allOwn(addrs []netip.Addr) bool {

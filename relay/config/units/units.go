@@ -1,4 +1,6 @@
-package config
+// Package units reads durations and sizes as the configuration and the command
+// line have them: "90s", "1h30m", "3d"; "512KiB", "25MiB", "1GB".
+package units
 
 import (
 	"errors"
@@ -13,10 +15,10 @@ var (
 	errSize     = errors.New(`not a size; write octets, or "512KiB", "25MiB", "1GiB"`)
 )
 
-// parseDuration reads Go's durations and the units d (24 h) and w (7 d), which
+// ParseDuration reads Go's durations and the units d (24 h) and w (7 d), which
 // mail queues are measured in: "90s", "1h30m", "3d", "1d12h". "0" needs no unit.
 // Durations are not negative.
-func parseDuration(s string) (time.Duration, error) {
+func ParseDuration(s string) (time.Duration, error) {
 	if s == "0" {
 		return 0, nil
 	}
@@ -54,9 +56,9 @@ func parseDuration(s string) (time.Duration, error) {
 	return total, nil
 }
 
-// parseSize reads octets with an optional unit, binary (KiB, MiB, GiB, TiB) or
+// ParseSize reads octets with an optional unit, binary (KiB, MiB, GiB, TiB) or
 // decimal (kB, MB, GB, TB).
-func parseSize(s string) (int64, error) {
+func ParseSize(s string) (int64, error) {
 	i := strings.IndexFunc(s, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
 	if i < 0 {
 		i = len(s)

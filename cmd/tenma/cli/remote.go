@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"crypto/tls"
@@ -11,14 +11,13 @@ import (
 	"strings"
 	"time"
 
-	"tenma/cmd/tenma/cli"
 	"tenma/relay/admin"
 	"tenma/relay/config"
 )
 
-// remote is the flags of commands that talk to a running relay.
-type remote struct {
-	settings
+// Remote is the flags of commands that talk to a running relay.
+type Remote struct {
+	Settings
 	URL       string `name:"url" placeholder:"URL" help:"Address of the relay's HTTP listener. Without it: the first one of the configuration."`
 	TokenFile string `placeholder:"FILE" help:"File with the admin token. Without it: admin-token in the data directory."`
 	JSON      bool   `name:"json" help:"Print as JSON."`
@@ -26,10 +25,10 @@ type remote struct {
 	tokenPath string
 }
 
-// client finds the relay.
-func (r *remote) client() (*admin.Client, error) {
+// Client finds the relay.
+func (r *Remote) Client() (*admin.Client, error) {
 	if r.URL != "" && !strings.HasPrefix(r.URL, "http://") && !strings.HasPrefix(r.URL, "https://") {
-		return nil, cli.Misuse("--url begins with http:// or https://, such as http://127.0.0.1:2580")
+		return nil, Misuse("--url begins with http:// or https://, such as http://127.0.0.1:2580")
 	}
 	c := &admin.Client{URL: r.URL, HTTP: &http.Client{Timeout: 10 * time.Minute}}
 	r.tokenPath = r.TokenFile
@@ -58,7 +57,7 @@ func (r *remote) client() (*admin.Client, error) {
 }
 
 // fill takes from the configuration what no flag said.
-func (r *remote) fill(c *admin.Client, cfg *config.Config) error {
+func (r *Remote) fill(c *admin.Client, cfg *config.Config) error {
 	if r.tokenPath == "" {
 		r.tokenPath = cfg.Admin.TokenPath
 	}
@@ -69,11 +68,11 @@ func (r *remote) fill(c *admin.Client, cfg *config.Config) error {
 		return errors.New(`the configuration has no [[listen]] with protocol = "http", through which this command would reach the relay`)
 	}
 	l := cfg.Admin.Listeners[0]
-	c.URL = "http://" + reachable(l.Address)
+	c.URL = "http://" + Reachable(l.Address)
 	if !l.TLS {
 		return nil
 	}
-	c.URL = "https://" + reachable(l.Address)
+	c.URL = "https://" + Reachable(l.Address)
 	// The relay's own certificate is believed, under the relay's own name.
 	pem, err := os.ReadFile(cfg.TLS.Certificate)
 	if err != nil {
@@ -88,8 +87,8 @@ func (r *remote) fill(c *admin.Client, cfg *config.Config) error {
 	return nil
 }
 
-// reachable turns a listener's address into one to dial.
-func reachable(address string) string {
+// Reachable turns a listener's address into one to dial.
+func Reachable(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return address
@@ -103,8 +102,8 @@ func reachable(address string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// explain turns a client's error into what to do about it.
-func (r *remote) explain(c *admin.Client, err error) error {
+// Explain turns a client's error into what to do about it.
+func (r *Remote) Explain(c *admin.Client, err error) error {
 	var p *admin.Problem
 	var op *net.OpError
 	switch {

@@ -1,0 +1,98 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"tenma/relay/admin"
+	"tenma/relay/mail"
+	"tenma/relay/queue/settings"
+)
+
+// tellSource tells who we are to the next hop.
+func (x *explainer) tellSource(ctx context.Context, a *account) {
+	s := a.route.Route.Source
+	a.Source = admin.ExplainedSource{Name: s.Name, EHLO: s.EHLO, Addresses: []admin.ReversedPTR{}}
+	a.tell("source", s.Name+", which says EHLO "+s.EHLO, "its addresses are the system's choice, where it is bound to none")
+	if a.Kind != "mx" {
+		return
+	}
+	for _, p := range reversed(ctx, x.dns, x.outbound, s) {
+		a.Source.Addresses = append(a.Source.Addresses, p)
+		found := p.Address + " is " + strings.Join(p.Names, ", ")
+		if len(p.Names) == 0 {
+			found = p.Address + " has no name"
+		}
+		why := p.Note
+		if why == "" {
+			why = "the name leads back to the address, as receivers want it"
+		}
+		a.tell("ptr", found, why)
+	}
+}
+
+// exampleRTT is the round trip for which a ceiling is told: a host of the same
+// continent.
+const exampleRTT = 50 * time.Millisecond
+
+// tellLimits tells the limits in force and what they come to.
+func (x *explainer) tellLimits(a *account) {
+	d, q := &x.config.Delivery, x.config.Queue.Complete()
+	for _, l := range []struct {
+		key   string
+		value int
+		means string
+	}{
+		{"lane_connections", cmp.Or(d.LaneConnections, q.LaneConnections), "connections of the lane at a time"},
+		{"connection_messages", cmp.Or(d.ConnectionMessages, 100), "messages on one connection, then another one"},
+		{"batch_recipients", cmp.Or(d.BatchRecipients, 100), "recipients in one transaction; a host may take fewer (452)"},
+		{"lane_ready", q.LaneReady, "messages of the lane held ready"},
+	} {
+		one := admin.ExplainedLimit{Setting: "delivery." + l.key, Value: strconv.Itoa(l.value), Means: l.means}
+		a.Limits = append(a.Limits, one)
+		a.tell("limit", one.Setting+" = "+one.Value, l.means)
+	}
+	n := cmp.Or(d.LaneConnections, q.LaneConnections)
+	a.tell("ceiling", fmt.Sprintf("%d messages a second, at a round trip of %s", n*int(time.Second/exampleRTT), exampleRTT), "no rate is limited, so that lane_connections binds: a connection carries one message in each round trip, and the host takes its time besides")
+}
+
+// tellRetry tells when the mail would be tried again, and for how long.
+func (x *explainer) tellRetry(a *account) {
+	q := x.config.Queue.Complete()
+	for _, wait := range q.Retry {
+		a.Retry = append(a.Retry, short(wait))
+	}
+	a.Expire = short(q.Expire)
+	if a.Fate == "fail" || a.Fate == "discard" {
+		return
+	}
+	why := fmt.Sprintf("waits between attempts, spread by %.0f %%; the last repeats. A host that states a wait gets it", 100*q.Jitter)
+	a.tell("retry", "after "+strings.Join(a.Retry, ", "), why)
+	notice := "no notice of a delay before that"
+	if q.DelayNotice > 0 {
+		notice = "a notice of the delay after " + short(q.DelayNotice)
+	}
+	a.tell("expire", "after "+a.Expire, "the sender is told then; "+notice)
+}
+
+// tellQueue tells what waits in the lane now.
+func (x *explainer) tellQueue(ctx context.Context, a *account) {
+	l := x.lane(ctx, mail.Lane(a.Lane))
+	if l == nil {
+		a.tell("queue", "empty", "nothing waits in this lane")
+		return
+	}
+	a.Queue = l
+	why := "the lane works"
+	if l.NextProbe != nil {
+		why = fmt.Sprintf("the lane rests: %d attempts in a row opened no session, so that one message at a time is tried", settings.RestAfter)
+	}
+	if l.LastReply != "" {
+		why += "; last reply: " + l.LastReply
+	}
+	a.tell("queue", fmt.Sprintf("%d running, %d ready, %d deferred", l.Running, l.Ready, l.Deferred), why)
+}
