@@ -13,6 +13,7 @@ import (
 	"tenma/relay/wire/dane"
 	"tenma/relay/wire/mtasts"
 	"tenma/relay/wire/smtp"
+	"tenma/relay/wire/tlsrpt"
 )
 
 // guard is a story's: what it demands stands in lines "demand DOMAIN HOST WORD".
@@ -29,17 +30,17 @@ func (g *guard) Demand(_ context.Context, r *mail.Route, h *mail.Host, _ bool) (
 	case "", "opportunistic":
 		return mail.Safety{}, nil
 	case "verified":
-		return mail.Safety{TLS: mail.TLSVerified, Policy: mail.PolicySTS}, nil
+		return mail.Safety{TLS: mail.TLSVerified, Policy: tlsrpt.PolicySTS}, nil
 	case "testing":
-		return mail.Safety{Policy: mail.PolicySTS, Testing: true}, nil
+		return mail.Safety{Policy: tlsrpt.PolicySTS, Testing: true}, nil
 	case "unlisted":
-		return mail.Safety{Policy: mail.PolicySTS, Testing: true, Unlisted: true}, nil
+		return mail.Safety{Policy: tlsrpt.PolicySTS, Testing: true, Unlisted: true}, nil
 	case "key:good":
-		return mail.Safety{TLS: mail.TLSDANE, Policy: mail.PolicyDANE, DANE: pinned(g.t, &g.pki.good)}, nil
+		return mail.Safety{TLS: mail.TLSDANE, Policy: tlsrpt.PolicyDANE, DANE: pinned(g.t, &g.pki.good)}, nil
 	case "key:bad":
-		return mail.Safety{TLS: mail.TLSDANE, Policy: mail.PolicyDANE, DANE: pinned(g.t, &g.pki.bad)}, nil
+		return mail.Safety{TLS: mail.TLSDANE, Policy: tlsrpt.PolicyDANE, DANE: pinned(g.t, &g.pki.bad)}, nil
 	case "unlisted!":
-		return mail.Safety{Policy: mail.PolicySTS}, &smtp.Error{Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 7, 0}, Text: "not in the policy"}, Err: mail.FaultUnlisted}
+		return mail.Safety{Policy: tlsrpt.PolicySTS}, &smtp.Error{Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 7, 0}, Text: "not in the policy"}, Err: tlsrpt.FaultUnlisted}
 	case "unmet!":
 		return mail.Safety{}, &smtp.Error{Reply: smtp.Reply{Code: 550, Status: smtp.Status{5, 7, 30}, Text: "cannot be met"}}
 	default:
@@ -57,7 +58,7 @@ func (g *guard) Cached(r *mail.Route, h *mail.Host, requireTLS bool) (mail.Safet
 }
 
 func (g *guard) Count(r *mail.TLSResult) {
-	if r.Policy == mail.PolicySTS && r.STS == nil {
+	if r.Policy == tlsrpt.PolicySTS && r.STS == nil {
 		g.t.Error("a result of a policy that is not there")
 	}
 	if g.results != nil {

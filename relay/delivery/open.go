@@ -16,6 +16,7 @@ import (
 	"tenma/relay/delivery/handshake"
 	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
+	"tenma/relay/wire/tlsrpt"
 )
 
 // opening is the search for a host of one route that takes a session.
@@ -293,7 +294,7 @@ func (o *opening) startTLS(k *conn, plain bool, name string) (finding, bool) {
 	demanded := o.safety.TLS != mail.TLSOpportunistic
 	if !k.Ext.StartTLS {
 		own := ours(451, smtp.Status{4, 7, 4}, k.host+" does not offer TLS, which is demanded")
-		o.report(&k.place, mail.FaultNoSTARTTLS)
+		o.report(&k.place, tlsrpt.FaultNoSTARTTLS)
 		if demanded {
 			return finding{command: cmdStartTLS, err: own}, false
 		}
@@ -305,7 +306,7 @@ func (o *opening) startTLS(k *conn, plain bool, name string) (finding, bool) {
 		return err
 	})
 	if err == nil && !r.Positive() {
-		o.report(&k.place, mail.FaultNoSTARTTLS)
+		o.report(&k.place, tlsrpt.FaultNoSTARTTLS)
 	} else {
 		o.report(&k.place, cmp.Or(err, k.shake.Doubt))
 	}

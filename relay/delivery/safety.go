@@ -8,6 +8,7 @@ import (
 	"tenma/relay/delivery/client"
 	"tenma/relay/delivery/handshake"
 	"tenma/relay/mail"
+	"tenma/relay/wire/tlsrpt"
 )
 
 // plainGuard is for a Client without Guard: the route's demand, and for
@@ -34,10 +35,10 @@ func (o *opening) demand(h *mail.Host) (err error) {
 	start := time.Now()
 	o.safety, err = o.client.deps.Guard.Demand(o.ctx, &a.Route, h, a.Envelope.RequireTLS)
 	o.phases.DNS += time.Since(start)
-	fault := mail.FaultNone
+	fault := tlsrpt.FaultNone
 	if errors.As(err, &fault) {
-		if fault == mail.FaultDNSSEC {
-			o.safety = mail.Safety{TLS: mail.TLSDANE, Policy: mail.PolicyDANE}
+		if fault == tlsrpt.FaultDNSSEC {
+			o.safety = mail.Safety{TLS: mail.TLSDANE, Policy: tlsrpt.PolicyDANE}
 		}
 		o.result(&place{host: h.Name}, fault, err)
 	}
@@ -49,12 +50,12 @@ func (o *opening) demand(h *mail.Host) (err error) {
 // of certificates, none is at fault.
 func (o *opening) report(at *place, err error) {
 	if err == nil && o.safety.Unlisted {
-		err = mail.FaultUnlisted
+		err = tlsrpt.FaultUnlisted
 	}
 	o.result(at, handshake.FaultOf(err), err)
 }
 
-func (o *opening) result(at *place, fault mail.TLSFault, err error) {
+func (o *opening) result(at *place, fault tlsrpt.Fault, err error) {
 	if o.client.deps.Results == nil {
 		return
 	}
@@ -62,7 +63,7 @@ func (o *opening) result(at *place, fault mail.TLSFault, err error) {
 		Domain: o.job.a.Route.Domain, Policy: o.safety.Policy, Testing: o.safety.Testing, DANE: o.safety.DANE,
 		Host: at.host, Peer: at.peer, Local: at.local, Fault: fault,
 	}
-	if r.Policy == mail.PolicySTS {
+	if r.Policy == tlsrpt.PolicySTS {
 		r.STS = o.job.a.Route.STS
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"tenma/relay/mail"
 	"tenma/relay/wire/dane"
+	"tenma/relay/wire/tlsrpt"
 )
 
 var errNoCertificate = errors.New("the host showed no certificate")
@@ -80,27 +81,27 @@ func verify(s *tls.ConnectionState, host string, roots *x509.CertPool) error {
 }
 
 // FaultOf sorts an error of a handshake or of a certificate (RFC 8460 section
-// 4.3). An error that wraps a mail.TLSFault is that.
-func FaultOf(err error) mail.TLSFault {
+// 4.3). An error that wraps a tlsrpt.Fault is that.
+func FaultOf(err error) tlsrpt.Fault {
 	var (
-		own     mail.TLSFault
+		own     tlsrpt.Fault
 		name    x509.HostnameError
 		invalid x509.CertificateInvalidError
 		unknown x509.UnknownAuthorityError
 	)
 	switch {
 	case err == nil:
-		return mail.FaultNone
+		return tlsrpt.FaultNone
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &name), errors.Is(err, dane.ErrName):
-		return mail.FaultName
+		return tlsrpt.FaultName
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return mail.FaultExpired
+		return tlsrpt.FaultExpired
 	case errors.As(err, &unknown):
-		return mail.FaultUntrusted
+		return tlsrpt.FaultUntrusted
 	}
-	return mail.FaultOther
+	return tlsrpt.FaultOther
 }
 
 // demands are the names of mail.TLSDemand.
@@ -110,11 +111,11 @@ var demands = [...]string{"opportunistic", "none", "required", "verified", "impl
 // configuration.
 func PolicyName(s *mail.Safety) string {
 	switch {
-	case s.Policy == mail.PolicySTS && !s.Testing:
+	case s.Policy == tlsrpt.PolicySTS && !s.Testing:
 		return "mta-sts"
-	case s.Policy == mail.PolicySTS && s.TLS == mail.TLSOpportunistic:
+	case s.Policy == tlsrpt.PolicySTS && s.TLS == mail.TLSOpportunistic:
 		return "mta-sts testing"
-	case s.Policy == mail.PolicyDANE && s.DANE == nil && s.TLS == mail.TLSRequired:
+	case s.Policy == tlsrpt.PolicyDANE && s.DANE == nil && s.TLS == mail.TLSRequired:
 		return "dane without usable records"
 	case int(s.TLS) < len(demands):
 		return demands[s.TLS]

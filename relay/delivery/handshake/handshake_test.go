@@ -18,6 +18,7 @@ import (
 	"tenma/bench/internet/fakenet"
 	"tenma/relay/mail"
 	"tenma/relay/wire/dane"
+	"tenma/relay/wire/tlsrpt"
 )
 
 // certificate makes one that signs itself, for name.
@@ -81,8 +82,8 @@ func TestHandshake(t *testing.T) {
 			roots.AddCert(c.Leaf)
 		}
 		certs := map[string]*tls.Certificate{"good": good, "stranger": stranger, "other": other, "old": old}
-		sts := mail.Safety{TLS: mail.TLSOpportunistic, Policy: mail.PolicySTS, Testing: true}
-		pinned := mail.Safety{TLS: mail.TLSDANE, Policy: mail.PolicyDANE, DANE: ownKey(stranger)}
+		sts := mail.Safety{TLS: mail.TLSOpportunistic, Policy: tlsrpt.PolicySTS, Testing: true}
+		pinned := mail.Safety{TLS: mail.TLSDANE, Policy: tlsrpt.PolicyDANE, DANE: ownKey(stranger)}
 		for _, c := range []struct {
 			safety mail.Safety
 			cert   string
@@ -100,7 +101,7 @@ func TestHandshake(t *testing.T) {
 			{sts, "other", "ok doubt certificate-host-mismatch"},
 			{pinned, "stranger", "ok verified"},
 			{pinned, "good", "validation-failure"},
-			{mail.Safety{TLS: mail.TLSRequired, Policy: mail.PolicyDANE}, "stranger", "ok"},
+			{mail.Safety{TLS: mail.TLSRequired, Policy: tlsrpt.PolicyDANE}, "stranger", "ok"},
 		} {
 			h := &Handshake{Host: "mx.test", Safety: &c.safety, Roots: roots}
 			_, server, err := shake(t, h, &tls.Config{Certificates: []tls.Certificate{*certs[c.cert]}})
@@ -134,7 +135,7 @@ func TestResumption(t *testing.T) {
 		cert := certificate(t, "mx.test", time.Now().Add(time.Hour))
 		server := &tls.Config{Certificates: []tls.Certificate{*cert}}
 		var all Sessions
-		safety := mail.Safety{TLS: mail.TLSDANE, Policy: mail.PolicyDANE, DANE: ownKey(cert)}
+		safety := mail.Safety{TLS: mail.TLSDANE, Policy: tlsrpt.PolicyDANE, DANE: ownKey(cert)}
 		key := Key{Source: "s", Host: "mx.test:25", Demand: safety.TLS, Digest: safety.Digest()}
 		try := func(k Key, s *mail.Safety) (bool, error) {
 			state, _, err := shake(t, &Handshake{Host: "mx.test", Safety: s, Sessions: all.Of(k)}, server)
@@ -200,11 +201,11 @@ func TestSessionsAreBounded(t *testing.T) {
 func TestPolicyName(t *testing.T) {
 	for want, s := range map[string]mail.Safety{
 		"opportunistic":               {},
-		"dane":                        {TLS: mail.TLSDANE, Policy: mail.PolicyDANE},
-		"dane without usable records": {TLS: mail.TLSRequired, Policy: mail.PolicyDANE},
-		"mta-sts":                     {TLS: mail.TLSVerified, Policy: mail.PolicySTS},
-		"mta-sts testing":             {Policy: mail.PolicySTS, Testing: true},
-		"verified":                    {TLS: mail.TLSVerified, Policy: mail.PolicySTS, Testing: true}, // REQUIRETLS
+		"dane":                        {TLS: mail.TLSDANE, Policy: tlsrpt.PolicyDANE},
+		"dane without usable records": {TLS: mail.TLSRequired, Policy: tlsrpt.PolicyDANE},
+		"mta-sts":                     {TLS: mail.TLSVerified, Policy: tlsrpt.PolicySTS},
+		"mta-sts testing":             {Policy: tlsrpt.PolicySTS, Testing: true},
+		"verified":                    {TLS: mail.TLSVerified, Policy: tlsrpt.PolicySTS, Testing: true}, // REQUIRETLS
 		"required":                    {TLS: mail.TLSRequired},
 		"unknown":                     {TLS: 99},
 	} {

@@ -7,6 +7,7 @@ import (
 	"tenma/relay/wire/dane"
 	"tenma/relay/wire/mtasts"
 	"tenma/relay/wire/smtp"
+	"tenma/relay/wire/tlsrpt"
 )
 
 // tlsa is what TLSA records say about a host. The zero value: nothing.
@@ -23,7 +24,7 @@ func decide(r *mail.Route, h *mail.Host, requireTLS bool, t tlsa) (mail.Safety, 
 		return s, unmet("the route to " + h.Name + " is without TLS")
 	}
 	if t.found {
-		s.Policy = mail.PolicyDANE
+		s.Policy = tlsrpt.PolicyDANE
 		if t.set != nil {
 			s.TLS, s.DANE = mail.TLSDANE, t.set.For(string(r.Domain))
 			return s, nil // whatever a policy by MTA-STS says (RFC 8461 section 2)
@@ -33,7 +34,7 @@ func decide(r *mail.Route, h *mail.Host, requireTLS bool, t tlsa) (mail.Safety, 
 		}
 	}
 	if r.TLS == mail.TLSDANE {
-		return s, policyError(mail.FaultNoTLSA, h.Name+" has no TLSA records that can be used, which are demanded")
+		return s, policyError(tlsrpt.FaultNoTLSA, h.Name+" has no TLSA records that can be used, which are demanded")
 	}
 	if err := sts(&s, r, h); err != nil {
 		return s, err
@@ -50,12 +51,12 @@ func sts(s *mail.Safety, r *mail.Route, h *mail.Host) error {
 	if p == nil || p.Mode == mtasts.None || r.TLS == mail.TLSNone {
 		return nil
 	}
-	s.Policy = mail.PolicySTS
+	s.Policy = tlsrpt.PolicySTS
 	switch listed := p.Allows(h.Name); {
 	case p.Mode == mtasts.Testing:
 		s.Testing, s.Unlisted = true, !listed
 	case !listed:
-		return policyError(mail.FaultUnlisted, fmt.Sprintf("the MTA-STS policy of %s does not name %s", r.Domain, h.Name))
+		return policyError(tlsrpt.FaultUnlisted, fmt.Sprintf("the MTA-STS policy of %s does not name %s", r.Domain, h.Name))
 	default:
 		s.TLS = mail.TLSVerified
 	}
@@ -82,7 +83,7 @@ func unmet(why string) error {
 }
 
 // policyError keeps mail waiting: policies are mended, and records too.
-func policyError(f mail.TLSFault, text string) error {
+func policyError(f tlsrpt.Fault, text string) error {
 	return &smtp.Error{Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 7, 0}, Text: text}, Err: f}
 }
 
@@ -92,6 +93,6 @@ func policyError(f mail.TLSFault, text string) error {
 func noRecords(h *mail.Host, err error) error {
 	return &smtp.Error{
 		Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 7, 0}, Text: "the TLSA records of " + h.Name + " could not be looked up"},
-		Err:   fmt.Errorf("%w: %w", mail.FaultDNSSEC, err),
+		Err:   fmt.Errorf("%w: %w", tlsrpt.FaultDNSSEC, err),
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/wire/mtasts"
 	"tenma/relay/wire/smtp"
+	"tenma/relay/wire/tlsrpt"
 )
 
 var digest = strings.Repeat("0a", 32)
@@ -45,7 +46,7 @@ deaf.b.test.          300 A    192.0.2.9
 // the name that they stand at; or the reply of the error, and its fault.
 func show(s mail.Safety, err error) string {
 	var e *smtp.Error
-	var fault mail.TLSFault
+	var fault tlsrpt.Fault
 	if errors.As(err, &e) {
 		errors.As(err, &fault)
 		return strings.TrimSpace(fmt.Sprintf("%d %s %s", e.Reply.Code, e.Reply.Status, string(fault)))
@@ -225,12 +226,12 @@ func TestProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hosttls.Config{Probe: "a.test"}, zone, "x.test")
 		route, h := mail.Route{Secure: true}, mail.Host{Name: "mx.a.test", Port: 25}
-		policy := func() mail.Policy {
+		policy := func() tlsrpt.Policy {
 			s, _ := r.Demand(t.Context(), &route, &h, false)
 			return s.Policy
 		}
 		r.dns.Misbehave("NS a.test", dnstest.Manner{Fault: dnstest.Silence})
-		if policy() != mail.PolicyNone || r.value("resolver_validates") != 0 {
+		if policy() != tlsrpt.PolicyNone || r.value("resolver_validates") != 0 {
 			t.Error("DANE though the resolver was not shown to validate")
 		}
 		r.run()
@@ -238,27 +239,27 @@ func TestProbe(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		r.dns.Misbehave("NS a.test", dnstest.Manner{})
 		time.Sleep(time.Minute)
-		if policy() != mail.PolicyDANE || r.value("resolver_validates") != 1 {
+		if policy() != tlsrpt.PolicyDANE || r.value("resolver_validates") != 1 {
 			t.Error("no DANE though the resolver validates")
 		}
 		r.dns.Misbehave("NS a.test", dnstest.Manner{Fault: dnstest.Silence})
 		time.Sleep(time.Hour)
-		if policy() != mail.PolicyDANE || r.value("resolver_probes_total silent") == 0 {
+		if policy() != tlsrpt.PolicyDANE || r.value("resolver_probes_total silent") == 0 {
 			t.Error("silence switched DANE off")
 		}
 		r.dns.Misbehave("NS a.test", dnstest.Manner{Insecure: true})
 		time.Sleep(time.Hour)
-		if policy() != mail.PolicyNone || r.value("resolver_validates") != 0 {
+		if policy() != tlsrpt.PolicyNone || r.value("resolver_validates") != 0 {
 			t.Error("DANE though the resolver does not validate any more")
 		}
 		r.dns.Misbehave("NS a.test", dnstest.Manner{})
 		r.Apply(hosttls.Config{Probe: "a.test"})
 		synctest.Wait()
-		if policy() != mail.PolicyDANE {
+		if policy() != tlsrpt.PolicyDANE {
 			t.Error("a new configuration does not probe at once")
 		}
 		r.Apply(hosttls.Config{NoDANE: true})
-		if policy() != mail.PolicyNone {
+		if policy() != tlsrpt.PolicyNone {
 			t.Error("DANE though it is switched off")
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"tenma/metrics"
 	"tenma/relay/mail"
+	"tenma/relay/wire/tlsrpt"
 )
 
 // Config is what an Adviser is told.
@@ -117,23 +118,23 @@ func (a *Adviser) asksTLSA(r *mail.Route, h *mail.Host) bool {
 // Count counts what came of a session. Reports to domains (RFC 8460) have their
 // place here.
 func (a *Adviser) Count(r *mail.TLSResult) {
-	policy := map[mail.Policy]string{mail.PolicyNone: "none", mail.PolicySTS: "sts", mail.PolicyDANE: "tlsa"}[r.Policy]
+	policy := map[tlsrpt.Policy]string{tlsrpt.PolicyNone: "none", tlsrpt.PolicySTS: "sts", tlsrpt.PolicyDANE: "tlsa"}[r.Policy]
 	if r.Testing {
 		policy = "sts-testing"
 	}
 	result := "other"
 	switch r.Fault {
-	case mail.FaultNone:
+	case tlsrpt.FaultNone:
 		result = "ok"
-	case mail.FaultNoSTARTTLS:
+	case tlsrpt.FaultNoSTARTTLS:
 		result = "no-starttls"
-	case mail.FaultName, mail.FaultExpired, mail.FaultUntrusted:
+	case tlsrpt.FaultName, tlsrpt.FaultExpired, tlsrpt.FaultUntrusted:
 		result = "certificate"
-	case mail.FaultTLSA, mail.FaultNoTLSA:
+	case tlsrpt.FaultTLSA, tlsrpt.FaultNoTLSA:
 		result = "tlsa"
-	case mail.FaultDNSSEC:
+	case tlsrpt.FaultDNSSEC:
 		result = "dnssec"
-	case mail.FaultUnlisted:
+	case tlsrpt.FaultUnlisted:
 		result = "unlisted"
 	}
 	a.deps.Metrics.Sessions.WithLabelValues(policy, result).Inc()
