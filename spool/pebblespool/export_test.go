@@ -29,10 +29,8 @@ func (s *Spool) Pebble() *pebble.Metrics { return s.db.Metrics() }
 // Flush writes what is in memory to tables.
 func (s *Spool) Flush() error { return s.fenced(s.db.Flush) }
 
-// Reclaim deletes where no mail is any more.
-func (s *Spool) Reclaim() error { return s.fenced(s.keeper().Drop) }
-
-// ReclaimWhile is Reclaim; fn is called between the search and the deletion.
+// ReclaimWhile drops dead tables, if there are any. fn is called between the
+// search and the deletion.
 func (s *Spool) ReclaimWhile(fn func()) error {
 	k := s.keeper()
 	del := k.Delete
