@@ -17,6 +17,7 @@ import (
 	"tenma/metrics"
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/wire/mtasts"
+	"tenma/relay/wire/smtp"
 )
 
 const stsZone = `
@@ -67,8 +68,8 @@ _mta-sts.other.test. TXT "hello"
 `, "mta-sts.a.test")
 		r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
 		r.dns.Misbehave("_mta-sts.broken.test", dnstest.Manner{Fault: dnstest.ServFail})
-		for d, least := range map[string]time.Duration{"none.test": time.Minute, "twice.test": time.Minute, "other.test": time.Minute, "broken.test": time.Second} {
-			if p, life := r.Policy(t.Context(), "none.test"); p != nil || life < least {
+		for d, least := range map[smtp.Domain]time.Duration{"none.test": time.Minute, "twice.test": time.Minute, "other.test": time.Minute, "broken.test": time.Minute} {
+			if p, life := r.Policy(t.Context(), d); p != nil || life < least {
 				t.Errorf("%s: %+v for %v", d, p, life)
 			}
 		}
