@@ -189,8 +189,10 @@ func (a *Adviser) Policy(ctx context.Context, d smtp.Domain) (*mtasts.Policy, ti
 	case e.policy != nil && (err != nil || id == e.id):
 		a.policies.looked(d, now.Add(look))
 		return e.policy, min(look, e.ends().Sub(now))
-	case errors.Is(err, dnscache.ErrTemporary):
+	case ctx.Err() != nil:
 		return nil, minLife
+	case errors.Is(err, dnscache.ErrTemporary):
+		return nil, leastLook // some name servers never answer for names like this
 	case err != nil:
 		return nil, max(texts.TTL, absence)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"tenma/metrics"
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/wire/mtasts"
+	"tenma/relay/wire/smtp"
 )
 
 const stsZone = `
@@ -67,8 +69,8 @@ _mta-sts.other.test. TXT "hello"
 `, "mta-sts.a.test")
 		r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
 		r.dns.Misbehave("_mta-sts.broken.test", dnstest.Manner{Fault: dnstest.ServFail})
-		for d, least := range map[string]time.Duration{"none.test": time.Minute, "twice.test": time.Minute, "other.test": time.Minute, "broken.test": time.Second} {
-			if p, life := r.Policy(t.Context(), "none.test"); p != nil || life < least {
+		for d, least := range map[smtp.Domain]time.Duration{"none.test": time.Minute, "twice.test": time.Minute, "other.test": time.Minute, "broken.test": time.Minute} {
+			if p, life := r.Policy(t.Context(), d); p != nil || life < least {
 				t.Errorf("%s: %+v for %v", d, p, life)
 			}
 		}
@@ -251,17 +253,40 @@ func TestOneFetch(t *testing.T) {
 
 // shelf is a Keeper in memory.
 type shelf struct {
+	mu    sync.Mutex
 	text  []byte
 	err   error
 	saves int
 }
 
-func (s *shelf) Load() ([]byte, error) { return s.text, s.err }
+func (s *shelf) Load() ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text, s.err
+}
 
 func (s *shelf) Save(text []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.saves++
-	s.text = bytes.Clone(text)
+	if s.err == nil {
+		s.text = bytes.Clone(text)
+	}
 	return s.err
+}
+
+// fail has everything fail with err from now on.
+func (s *shelf) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// saved tells how often it was tried, and what is there.
+func (s *shelf) saved() (times int, text []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saves, bytes.Clone(s.text)
 }
 
 // Policies outlive a restart, to their own end, with nobody there to fetch them
@@ -274,15 +299,16 @@ func TestPoliciesAreKept(t *testing.T) {
 		r.Policy(t.Context(), "a.test")
 		r.run()
 		time.Sleep(11 * time.Minute)
-		if s.saves != 1 {
-			t.Fatalf("saved %d times", s.saves)
+		if n, _ := s.saved(); n != 1 {
+			t.Fatalf("saved %d times", n)
 		}
 		time.Sleep(time.Hour)
-		if s.saves != 1 {
-			t.Errorf("saved %d times, with nothing new", s.saves)
+		n, text := s.saved()
+		if n != 1 {
+			t.Errorf("saved %d times, with nothing new", n)
 		}
-		s = &shelf{text: s.text} // the first goes on with its own
-		s.text = append(s.text, "nonsense\n{}\n"+`{"domain":"../x","id":"1","fetched":"2000-01-01T00:00:00Z","policy":"version: STSv1\nmode: none\nmax_age: 86400\n"}`+"\n"...)
+		s = &shelf{} // the first goes on with its own
+		s.text = append(text, "nonsense\n{}\n"+`{"domain":"../x","id":"1","fetched":"2000-01-01T00:00:00Z","policy":"version: STSv1\nmode: none\nmax_age: 86400\n"}`+"\n"...)
 		next := newRig(t, hosttls.Config{}, "b.test. A 192.0.2.1", "mta-sts.a.test", s)
 		next.does(http.NotFound)
 		if p, _ := next.Policy(t.Context(), "a.test"); p == nil || p.Mode != mtasts.Enforce || next.value("sts_policies") != 1 {
@@ -310,15 +336,16 @@ func TestPoliciesAreKeptAtTheEnd(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- r.Run(ctx) }()
 		r.Policy(t.Context(), "a.test")
-		s.err = errors.New("full")
+		s.fail(errors.New("full"))
 		time.Sleep(21 * time.Minute)
-		if s.saves != 2 {
-			t.Errorf("tried %d times", s.saves)
+		if n, text := s.saved(); n != 2 || text != nil {
+			t.Errorf("tried %d times, kept %q", n, text)
 		}
-		s.err, s.text = nil, nil
+		s.fail(nil)
 		stop()
-		if err := <-ended; err != nil || !bytes.Contains(s.text, []byte("a.test")) {
-			t.Errorf("%v, kept %q", err, s.text)
+		err := <-ended
+		if _, text := s.saved(); err != nil || !bytes.Contains(text, []byte("a.test")) {
+			t.Errorf("%v, kept %q", err, text)
 		}
 	})
 }
