@@ -229,3 +229,19 @@ func BenchmarkClassify(b *testing.B) {
 		})
 	}
 }
+
+// What is remembered is bounded, whatever remotes write.
+func TestMemoBounded(t *testing.T) {
+	c := New()
+	for i := range 2*maxMemo + 10 {
+		c.Classify(Reply{Code: 450, Text: "ticket " + strconv.Itoa(i+1000)})
+	}
+	if n := len(c.memo.known); n == 0 || n > maxMemo {
+		t.Errorf("%d remembered", n)
+	}
+	before := len(c.memo.known)
+	c.Classify(Reply{Code: 450, Text: strings.Repeat("long ", maxMemoText)})
+	if len(c.memo.known) != before {
+		t.Error("a long text is remembered")
+	}
+}
