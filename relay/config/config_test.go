@@ -402,3 +402,18 @@ func TestPeek(t *testing.T) {
 		t.Errorf("Load: %v", err)
 	}
 }
+
+// The rules of replies are read from the file that [bounce] names, unless nobody
+// wants to look into files.
+func TestBounceRules(t *testing.T) {
+	text := "hostname = \"mx.test\"\n[[listen]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:2525\"\n[bounce]\nrules = \"rules.toml\"\n"
+	c, _, errs := read(t, text)
+	if len(errs) > 0 || c.Classify.Rules != standardFiles()["/etc/tenma/rules.toml"] {
+		t.Errorf("%q, %v", c.Classify.Rules, errs)
+	}
+	w := fake(nil)
+	w.peek = true
+	if _, _, errs := parse("tenma.toml", "/etc/tenma/tenma.toml", []byte(text), w); len(errs) > 0 {
+		t.Errorf("peeking: %v", errs)
+	}
+}

@@ -74,8 +74,9 @@ func (c *Classifier) decide(r *Reply, text string) mail.Diagnosis {
 		notes = plainText(r.Notes)
 	}
 	for _, t := range []string{text, notes} {
+		h := headsOf(t)
 		for i := range c.worded {
-			if w := &c.worded[i]; t != "" && w.fits(r) && w.says(t) {
+			if w := &c.worded[i]; t != "" && w.fits(r) && w.says(t, h) {
 				return w.diagnosis
 			}
 		}
@@ -146,7 +147,13 @@ func (u *rule) fits(r *Reply) bool {
 	return true
 }
 
-func (u *rule) says(t string) bool {
-	in := func(p phrase) bool { return p.in(t) }
-	return slices.ContainsFunc(u.text, in) && !slices.ContainsFunc(u.not, in)
+func (u *rule) says(t string, h *heads) bool { return anyIn(u.text, t, h) && !anyIn(u.not, t, h) }
+
+func anyIn(list []phrase, t string, h *heads) bool {
+	for i := range list {
+		if list[i].in(t, h) {
+			return true
+		}
+	}
+	return false
 }

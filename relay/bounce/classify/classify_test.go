@@ -125,7 +125,8 @@ func TestPhrases(t *testing.T) {
 		{"いっぱい", "メールボックスがいっぱいです", true},
 		{"не существует", "Ящик НЕ СУЩЕСТВУЕТ", true},
 	} {
-		if got := parsePhrase(tc.phrase).in(plainText(tc.text)); got != tc.want {
+		p, text := parsePhrase(tc.phrase), plainText(tc.text)
+		if got := p.in(text, headsOf(text)); got != tc.want {
 			t.Errorf("%q in %q: %v", tc.phrase, tc.text, got)
 		}
 	}
@@ -215,9 +216,32 @@ func FuzzClassify(f *testing.F) {
 
 func BenchmarkClassify(b *testing.B) {
 	c := New()
-	o := outcome("RCPT", "451 4.7.1 <somebody@example.test>: Recipient address rejected: Greylisted, please try again in 300 seconds")
-	b.ReportAllocs()
-	for b.Loop() {
-		c.Outcome(o)
+	o := outcome("RCPT", "451 4.7.1 <somebody@example.test>: Recipient address rejected: no words that anybody knows, come back in 300 seconds")
+	for name, forget := range map[string]bool{"known": false, "new": true} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if forget {
+					c.memo.known = nil
+				}
+				c.Outcome(o)
+			}
+		})
+	}
+}
+
+// What is remembered is bounded, whatever remotes write.
+func TestMemoBounded(t *testing.T) {
+	c := New()
+	for i := range 2*maxMemo + 10 {
+		c.Classify(Reply{Code: 450, Text: "ticket " + strconv.Itoa(i+1000)})
+	}
+	if n := len(c.memo.known); n == 0 || n > maxMemo {
+		t.Errorf("%d remembered", n)
+	}
+	before := len(c.memo.known)
+	c.Classify(Reply{Code: 450, Text: strings.Repeat("long ", maxMemoText)})
+	if len(c.memo.known) != before {
+		t.Error("a long text is remembered")
 	}
 }

@@ -81,7 +81,8 @@ func trailing(s string) int { return len(s) - len(strings.TrimRight(s, ".")) }
 // it may end inside one, so that "quota exceed" finds "quota exceeded".
 type phrase struct {
 	pieces   []string
-	anchored bool // it must be at the start of the text
+	anchored bool   // it must be at the start of the text
+	head     uint16 // of the word that it begins with; anyHead: it begins with none
 }
 
 func parsePhrase(s string) phrase {
@@ -92,10 +93,45 @@ func parsePhrase(s string) phrase {
 			p.pieces = append(p.pieces, piece)
 		}
 	}
+	p.head = anyHead
+	if len(p.pieces) > 0 && len(p.pieces[0]) >= headLen && isWord(p.pieces[0][0]) {
+		p.head = headOf(p.pieces[0])
+	}
 	return p
 }
 
-func (p phrase) in(t string) bool {
+// heads are the beginnings of a text's words, as a filter of 4,096 bits: most
+// phrases begin with a word that a text does not have, and are told so in a
+// nanosecond.
+type heads [64]uint64
+
+const (
+	headLen = 3
+	anyHead = 0xffff
+)
+
+func headOf(word string) uint16 {
+	return (uint16(word[0])*961 + uint16(word[1])*31 + uint16(word[2])) & 4095
+}
+
+func headsOf(t string) *heads {
+	h := &heads{}
+	for i := 0; i+headLen <= len(t); i++ {
+		if isWord(t[i]) && (i == 0 || !isWord(t[i-1])) {
+			n := headOf(t[i:])
+			h[n/64] |= 1 << (n % 64)
+		}
+	}
+	return h
+}
+
+func (h *heads) has(head uint16) bool { return head == anyHead || h[head/64]&(1<<(head%64)) != 0 }
+
+// in reports that the phrase occurs in the text t, whose heads are h.
+func (p *phrase) in(t string, h *heads) bool {
+	if !h.has(p.head) {
+		return false
+	}
 	if p.anchored {
 		return strings.HasPrefix(t, p.pieces[0]) && follow(p.pieces[1:], t[len(p.pieces[0]):])
 	}
