@@ -9,7 +9,8 @@ import (
 type Bounce struct {
 	// DSNs composed, by action: "failed", "delayed", "delivered" (also relayed
 	// and expanded).
-	DSNs *prometheus.CounterVec
+	DSNs    *prometheus.CounterVec
+	Limited prometheus.Counter // DSNs that were due to a sender who had had too many
 }
 
 // NewBounce makes the collectors and registers them with r, if not nil.
@@ -20,5 +21,8 @@ func newBounce(f promauto.Factory) *Bounce {
 		DSNs: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tenma_bounce_dsns_total", Help: "Delivery status notifications composed, by action: failed, delayed, delivered.",
 		}, []string{"action"}),
+		Limited: f.NewCounter(prometheus.CounterOpts{
+			Name: "tenma_bounce_limited_total", Help: "Delivery status notifications that were not sent because their recipient had had too many within an hour.",
+		}),
 	}
 }

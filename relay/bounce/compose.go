@@ -26,8 +26,9 @@ import (
 // A settlement that a crash undid is made again with a DSN of the same id, and
 // the spool leaves an id alone that it has.
 type Composer struct {
-	cfg  Config
-	deps Deps
+	cfg   Config
+	deps  Deps
+	limit limiter
 }
 
 // New makes a Composer.
@@ -47,8 +48,13 @@ func New(cfg Config, deps Deps) *Composer {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Composer{cfg: cfg, deps: deps}
+	c := &Composer{cfg: cfg, deps: deps}
+	c.Apply(cfg)
+	return c
 }
+
+// Apply puts another PerSender in force; the rest of a Config stays as it was.
+func (c *Composer) Apply(cfg Config) { c.limit.most.Store(int64(cfg.PerSender)) }
 
 // Open opens the body of the message that a DSN is about.
 type Open = func(context.Context) (spool.Body, error)
@@ -57,6 +63,7 @@ type Open = func(context.Context) (spool.Body, error)
 // for failures, delays and successes, since each says another thing. None is
 // due for a null sender, for recipients with NOTIFY=NEVER or without that
 // action in NOTIFY, and none for success where the next hop took over the duty.
+// A sender who had Config.PerSender within an hour gets no more in it.
 //
 // An original that cannot be read is no error: a DSN without it is better than
 // none. An error means that a large DSN could not be put into the spool.
@@ -72,7 +79,16 @@ func (c *Composer) Compose(ctx context.Context, id spool.ID, e *mail.Envelope, _
 		if len(about) == 0 {
 			continue
 		}
-		n := &notice{Composer: c, id: id.Derive(derivation(topic, about)), original: id, env: e, topic: topic, reports: about, now: time.Now().UTC()}
+		now := time.Now().UTC()
+		quiet, ok := c.limit.take(e, now)
+		if !ok {
+			c.deps.Metrics.Limited.Inc()
+			continue
+		}
+		if !quiet.IsZero() {
+			c.deps.Log.Warn("a sender gets no more DSNs for now", "sender", e.Sender.String(), "until", quiet, "id", id)
+		}
+		n := &notice{Composer: c, id: id.Derive(derivation(topic, about)), original: id, env: e, topic: topic, reports: about, now: now, quiet: quiet}
 		d, err := n.draft(ctx, open)
 		if err != nil {
 			return nil, fmt.Errorf("bounce: DSN for %s: %w", id, err)
@@ -148,6 +164,7 @@ type notice struct {
 	topic    topic
 	reports  []mail.Report
 	now      time.Time
+	quiet    time.Time // it is the last to this sender before then; zero: it is not
 }
 
 // draft makes the DSN an entry of the spool.
@@ -224,7 +241,9 @@ func (n *notice) read(ctx context.Context, open Open) *returned {
 	defer body.Close()
 	// RFC 3461 section 4.3: RET is about failures. RFC 8689 section 5: under
 	// REQUIRETLS only the header is returned.
-	full := n.env.Ret == mail.RetFull && n.topic == failure && !n.env.RequireTLS && int64(len(n.env.Prefix))+body.Size() <= n.cfg.ReturnFull
+	// Nobody vouches for the sender of a stranger's mail: content that may be meant
+	// for somebody else's eyes does not go there through us.
+	full := n.env.Ret == mail.RetFull && vouched(n.env) && n.topic == failure && !n.env.RequireTLS && int64(len(n.env.Prefix))+body.Size() <= n.cfg.ReturnFull
 	limit := n.cfg.ReturnHeaders
 	if full {
 		limit = n.cfg.ReturnFull

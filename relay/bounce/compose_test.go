@@ -51,7 +51,7 @@ func envelope(t testing.TB, to ...string) *mail.Envelope {
 	e := &mail.Envelope{
 		Sender: address(t, "news@shop.test"), Received: time.Date(2026, 11, 21, 9, 58, 30, 0, time.UTC),
 		Prefix: []byte("Received: from app.shop.test by mx1.sender.test; Sat, 21 Nov 2026 09:58:30 +0000\r\n"),
-		Tenant: "shop", Campaign: "spring", From: "News <news@shop.test>", Subject: "Offers", MsgID: "<1@shop.test>",
+		Tenant: "shop", Campaign: "spring", Trusted: true, From: "News <news@shop.test>", Subject: "Offers", MsgID: "<1@shop.test>",
 	}
 	for _, a := range to {
 		e.Recipients = append(e.Recipients, mail.Recipient{Address: address(t, a)})

@@ -16,6 +16,10 @@ type Config struct {
 	Postmaster    smtp.Address // named as the one to ask for help; zero: nobody is
 	ReturnFull    int64        // octets of a message that RET=FULL may return, else its header; 0: 1 MiB
 	ReturnHeaders int64        // octets of a returned header, cut at a line's end; 0: 64 KiB
+	// PerSender is how many DSNs one address gets within an hour, 0: any number.
+	// What comes in from clients that may not relay has a tenth of it for each
+	// domain (limit.go).
+	PerSender int
 }
 
 const (

@@ -42,6 +42,9 @@ func (n *notice) text(back *returned) []byte {
 	w.line("    Accepted:  " + n.env.Received.UTC().Format(humanDate))
 	w.line("    Reference: " + n.original.String())
 	w.blank()
+	if !n.quiet.IsZero() {
+		w.paragraph("", "You have had many notices like this within an hour. Until "+n.quiet.Format(humanDate)+" you get no more of them, whatever becomes of your messages.")
+	}
 	w.paragraph("", n.closing(back))
 	return bytes.TrimSuffix(w.b, []byte("\r\n"))
 }
@@ -113,7 +116,7 @@ func (n *notice) lead(g *group) string {
 	case mail.ActionRelayed:
 		return "Your message was handed to the next mail server on its way to " + whom + ". That server does not confirm delivery, so this is the last that you hear from us:"
 	case mail.ActionExpanded:
-		return "Your message was passed on to the members of a list behind " + whom + ":"
+		return "Your message was passed on to those who get the mail for " + whom + ":"
 	}
 	return "Your message was delivered to " + whom + ":"
 }
