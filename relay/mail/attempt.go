@@ -30,6 +30,14 @@ func (a *Attempt) Size() int64 {
 	return a.Envelope.Size - int64(len(a.Envelope.Prefix)) + int64(len(a.Header))
 }
 
+// Rendition is another form of a message, for a next hop that cannot take it as
+// it is stored. It is derived when first needed and signed as such; the stored
+// body stays what it was (promise 2 of package relay).
+type Rendition struct {
+	Header []byte // goes before what Open opens, in place of Attempt.Header
+	Open   func(ctx context.Context) (spool.Body, error)
+}
+
 // Outcome is the one value that tells what an attempt came to for one
 // recipient. Log, retry decision and DSN are all derived from it.
 type Outcome struct {
@@ -47,9 +55,13 @@ type Outcome struct {
 	// that lie in another message of the same connection, or in our shutdown:
 	// it costs the message no attempt and is queued again at once.
 	Untried bool
-	// DSN says that the next hop took over the duty to send success DSNs
-	// (it offered DSN, RFC 3461 section 5.2).
+	// DSN says that whoever took the message took over the duty to send success
+	// DSNs: a next hop that offered DSN (RFC 3461 section 5.2.1), or the one
+	// address to which it was forwarded (section 5.2.7.2).
 	DSN bool
+	// Expanded says that the address stood for others, to which the message went
+	// on (RFC 3461 section 5.2.7.3).
+	Expanded bool
 	// RetryAfter is a wait that the remote stated, 0 for none.
 	RetryAfter time.Duration
 }

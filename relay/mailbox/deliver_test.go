@@ -268,6 +268,7 @@ func TestForward(t *testing.T) {
 		c.town.aliases["list@b.test"] = []string{"x@far.test", "carl@b.test"}
 		a := c.attempt(letter, "ann@b.test", "list@b.test")
 		a.Envelope.Recipients[0].Notify, a.Envelope.EnvID, a.Envelope.Account = mail.NotifySuccess, "e", "bob"
+		a.Envelope.Recipients[1].Notify = mail.NotifySuccess
 		for range 2 {
 			c.send(a, ok+", "+ok)
 		}
@@ -282,7 +283,8 @@ func TestForward(t *testing.T) {
 			if back, err := c.Reverse(s.e.Sender); err != nil || back != address("bob@far.test") {
 				t.Errorf("%s: %s, %v", s.e.Sender, back, err)
 			}
-			if s.e.EnvID != "e" || s.e.Account != "bob" || len(s.e.Recipients) != 1 || s.e.Recipients[0].Notify != []mail.Notify{mail.NotifyNever, 0, 0}[i] {
+			if s.e.EnvID != "e" || s.e.Account != "bob" || len(s.e.Recipients) != 1 || s.e.Recipients[0].Notify != []mail.Notify{mail.NotifySuccess, mail.NotifyNever, mail.NotifyNever}[i] ||
+				s.e.Recipients[0].ORcpt != []string{"rfc822;ann@b.test", "rfc822;list@b.test", "rfc822;list@b.test"}[i] {
 				t.Errorf("%+v", s.e)
 			}
 		}

@@ -8,26 +8,33 @@ import (
 
 	"tenma/relay/mail"
 	"tenma/relay/mailbox/post/rules"
+	"tenma/relay/wire/dsn"
 )
 
 // forward sends the message on. Its envelope stays what it was, but for:
 //
 //   - the sender, which becomes one of ours (rules.SRS), so that SPF lets the
 //     message through where it goes, and what comes back still finds the author;
-//   - NOTIFY, which loses SUCCESS (RFC 3461 section 5.2.7.3, (c)): the address
-//     that the sender named has the message, which our 250 makes known. NEVER
-//     stays NEVER, and who asked to hear of success alone hears of nothing else.
+//   - NOTIFY, which goes along whole where the message goes to one address and
+//     nowhere else (RFC 3461 section 5.2.7.2), so that who asked hears of its
+//     arrival there. Otherwise it loses SUCCESS (section 5.2.7.3, (c)), and the
+//     sender is told that the address stands for several. NEVER stays NEVER, and
+//     who asked to hear of success alone hears of nothing else.
 //
 // Trusted, Account and Origin stay the original's, so a stranger's message is not
 // signed as ours because it was forwarded (promise 9 of package relay).
 func (d *delivery) forward(ctx context.Context, o onward) error {
 	orig := &d.Envelope.Recipients[d.To[o.place]]
+	notify := orig.Notify
+	if onward, copies := d.ways(o.place); onward+copies > 1 {
+		notify = forwarded(notify)
+	}
 	e := *d.Envelope
 	var err error
 	if e.Sender, err = d.forwardedBy(e.Sender, o.by.Domain, d.now); err != nil {
 		return err
 	}
-	e.Recipients = []mail.Recipient{{Address: o.to, Notify: forwarded(orig.Notify), ORcpt: orig.ORcpt}}
+	e.Recipients = []mail.Recipient{{Address: o.to, Notify: notify, ORcpt: original(orig)}}
 	e.SMTPUTF8 = e.SMTPUTF8 || o.to.NeedsUTF8() || o.by.NeedsUTF8() || e.Sender.NeedsUTF8()
 	e.Submission = false
 	e.Expire = time.Time{} // it begins anew
@@ -44,7 +51,17 @@ func (d *delivery) forward(ctx context.Context, o onward) error {
 	return nil
 }
 
-// forwarded is what of NOTIFY goes on.
+// original is what a DSN about a forwarded message names as the recipient that its
+// sender knows (RFC 3461 section 5.2.1, (d)).
+func original(r *mail.Recipient) string {
+	if r.ORcpt != "" {
+		return r.ORcpt
+	}
+	a := dsn.Mailbox(r.Address)
+	return a.Kind + ";" + a.Text
+}
+
+// forwarded is what of NOTIFY goes on to each of several.
 func forwarded(n mail.Notify) mail.Notify {
 	if n == mail.NotifySuccess {
 		return mail.NotifyNever

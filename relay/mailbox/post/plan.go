@@ -192,6 +192,22 @@ func (d *delivery) deposit(ctx context.Context) {
 // octets; no longer one comes in (package intake).
 const headerLimit = spool.MaxInline
 
+// ways counts where the message goes for a recipient: on to other addresses, into
+// mailboxes here.
+func (d *delivery) ways(place int) (onward, copies int) {
+	for _, o := range d.on {
+		if o.place == place {
+			onward++
+		}
+	}
+	for _, b := range d.copies {
+		if b.place == place {
+			copies++
+		}
+	}
+	return onward, copies
+}
+
 // header gives the header section of the message; what the relay put before it
 // is the first part of it.
 func (d *delivery) header(ctx context.Context) (header.Section, error) {

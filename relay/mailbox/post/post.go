@@ -131,6 +131,11 @@ func (p *Post) carry(ctx context.Context, a *mail.Attempt) []mail.Outcome {
 	outcomes := make([]mail.Outcome, len(a.To))
 	for place, err := range d.fates {
 		outcomes[place] = p.outcome(a, a.To[place], err)
+		if err == nil {
+			onward, copies := d.ways(place)
+			outcomes[place].DSN = onward == 1 && copies == 0
+			outcomes[place].Expanded = onward+copies > 1
+		}
 		outcomes[place].Phases.Transaction = time.Since(d.now)
 	}
 	return outcomes

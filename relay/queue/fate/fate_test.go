@@ -80,6 +80,7 @@ func TestJudge(t *testing.T) {
 	ok := mail.Outcome{Reply: smtp.Reply{Code: 250}}
 	no := mail.Outcome{Reply: smtp.Reply{Code: 550}}
 	later := mail.Outcome{Reply: smtp.Reply{Code: 451, Text: "later"}}
+	expanded := mail.Outcome{Reply: smtp.Reply{Code: 250}, Expanded: true}
 	null := smtp.Address{}
 	me := smtp.Address{Local: "me", Domain: "own.test"}
 	for _, c := range []struct {
@@ -101,6 +102,7 @@ func TestJudge(t *testing.T) {
 		{what: "sent", outcome: ok, sender: me, fate: mail.Sent, event: mail.EventDelivery, action: mail.ActionRelayed},
 		{what: "sent, to be told", outcome: ok, sender: me, notify: mail.NotifySuccess, fate: mail.Sent, event: mail.EventDelivery, report: true, action: mail.ActionRelayed},
 		{what: "sent, the next hop tells", outcome: ok, dsn: true, sender: me, notify: mail.NotifySuccess, fate: mail.Sent, event: mail.EventDelivery, action: mail.ActionRelayed},
+		{what: "delivered to several", outcome: expanded, local: true, sender: me, notify: mail.NotifySuccess, fate: mail.Sent, event: mail.EventDelivery, report: true, action: mail.ActionExpanded},
 		{what: "delivered here", outcome: ok, local: true, sender: me, notify: mail.NotifySuccess, fate: mail.Sent, event: mail.EventDelivery, report: true, action: mail.ActionDelivered},
 		{what: "refused", outcome: no, sender: me, fate: mail.Failed, event: mail.EventBounce, report: true, action: mail.ActionFailed},
 		{what: "refused, not to be told", outcome: no, sender: me, notify: mail.NotifyNever, fate: mail.Failed, event: mail.EventBounce, action: mail.ActionFailed},

@@ -43,7 +43,10 @@ func Judge(c *Rules, e *mail.Envelope, to int, r mail.RecipientState, o *mail.Ou
 	case fate == mail.Sent:
 		s.Fate, v.Event = mail.Sent, mail.EventDelivery
 		v.Action = mail.ActionRelayed
-		if local {
+		switch {
+		case o.Expanded:
+			v.Action = mail.ActionExpanded
+		case local:
 			v.Action = mail.ActionDelivered
 		}
 		// RFC 3461 section 5.2.2: a next hop with DSN takes over the duty.
