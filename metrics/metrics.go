@@ -7,18 +7,19 @@ import (
 
 // Set is every collector of one relay.
 type Set struct {
-	Auth     *Auth
-	Ingress  *Ingress
-	Intake   *Intake
-	Queue    *Queue
-	Delivery *Delivery
-	Mailbox  *Mailbox
-	IMAP     *IMAP
-	POP3     *POP3
-	Maillog  *Maillog
-	Bounce   *Bounce
-	DNS      *DNS
-	Spool    *Spool
+	Auth      *Auth
+	Ingress   *Ingress
+	Intake    *Intake
+	Queue     *Queue
+	Delivery  *Delivery
+	Mailbox   *Mailbox
+	IMAP      *IMAP
+	POP3      *POP3
+	Maillog   *Maillog
+	Bounce    *Bounce
+	Rendition *Rendition
+	DNS       *DNS
+	Spool     *Spool
 }
 
 // New makes the collectors and registers them with r. Registering twice with
@@ -26,17 +27,18 @@ type Set struct {
 func New(r prometheus.Registerer) *Set {
 	f := promauto.With(r)
 	return &Set{
-		Auth:     newAuth(f),
-		Ingress:  newIngress(f),
-		Intake:   newIntake(f),
-		Queue:    newQueue(f),
-		Delivery: newDelivery(f),
-		Mailbox:  newMailbox(f),
-		IMAP:     newIMAP(f),
-		POP3:     newPOP3(f),
-		Maillog:  newMaillog(f),
-		Bounce:   newBounce(f),
-		DNS:      newDNS(f),
-		Spool:    newSpool(f),
+		Auth:      newAuth(f),
+		Ingress:   newIngress(f),
+		Intake:    newIntake(f),
+		Queue:     newQueue(f),
+		Delivery:  newDelivery(f),
+		Mailbox:   newMailbox(f),
+		IMAP:      newIMAP(f),
+		POP3:      newPOP3(f),
+		Maillog:   newMaillog(f),
+		Bounce:    newBounce(f),
+		Rendition: newRendition(f),
+		DNS:       newDNS(f),
+		Spool:     newSpool(f),
 	}
 }

@@ -35,6 +35,7 @@ import (
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
 	"tenma/relay/queue"
 	"tenma/spool"
@@ -117,7 +118,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// newAdvisers makes what answers questions: DNS, routes, people, keys.
+// newAdvisers makes what answers questions: DNS, routes, people, keys, forms.
 func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	c := o.Config
 	if o.DialDNS != nil {
@@ -135,6 +136,7 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	if r.signer, err = dkim.New(c.DKIM, dkim.Deps{Log: o.Log}); err != nil {
 		return fmt.Errorf("dkim: %w", err)
 	}
+	r.renderer = rendition.New(c.Rendition, rendition.Deps{Signer: r.signer, Metrics: m.Rendition, Log: o.Log})
 	return nil
 }
 
@@ -201,9 +203,11 @@ func (r *Relay) announceMaildirs(c *config.Config) {
 func (r *Relay) newStages(o Options, m *metrics.Set) error {
 	c := o.Config
 	r.delivery = delivery.New(c.Delivery, delivery.Deps{
-		Resolver: resolver{r.dns}, Dialer: o.Dialer, Roots: o.Roots, Metrics: m.Delivery, Log: o.Log, Seed: o.Seed,
+		Resolver: resolver{r.dns}, Dialer: o.Dialer, Roots: o.Roots, Renderer: r.renderer, Metrics: m.Delivery, Log: o.Log, Seed: o.Seed,
 	})
-	r.composer = bounce.New(bounce.Config{Hostname: c.Hostname, Postmaster: postmaster(c)}, bounce.Deps{Stager: r.spool, Metrics: m.Bounce, Log: o.Log})
+	notices := c.Bounce
+	notices.Hostname, notices.Postmaster = c.Hostname, postmaster(c)
+	r.composer = bounce.New(notices, bounce.Deps{Stager: r.spool, Metrics: m.Bounce, Log: o.Log})
 	r.queue = queue.New(c.Queue, queue.Deps{
 		Spool: r.spool, Router: r.router, Remote: r.delivery.Deliver, Local: r.mailbox.Deliver, Signer: r.signer,
 		Returner: r.composer, Record: r.maillog, Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,

@@ -29,6 +29,7 @@ import (
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
 	"tenma/relay/queue"
 	"tenma/spool"
@@ -71,6 +72,7 @@ type Relay struct {
 	people     *auth.Directory
 	recipients *recipients
 	signer     *dkim.Signer
+	renderer   *rendition.Adviser
 	maillog    *maillog.Log
 	spool      Engine
 	mailbox    *mailbox.Store
@@ -262,6 +264,8 @@ func (r *Relay) Reload(c *config.Config) error {
 	}
 	warnUnchanged(r.log, r.config, c)
 	r.router.Apply(c.Route)
+	r.renderer.Apply(c.Rendition)
+	r.composer.Apply(c.Bounce)
 	r.delivery.Apply(c.Delivery)
 	r.queue.Apply(c.Queue)
 	r.intake.Apply(c.Intake)

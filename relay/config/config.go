@@ -7,6 +7,7 @@ import (
 	"tenma/dnscache"
 	"tenma/relay/admin"
 	"tenma/relay/admin/setup"
+	"tenma/relay/bounce"
 	"tenma/relay/delivery"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
@@ -16,6 +17,7 @@ import (
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
 	"tenma/relay/queue"
 	"tenma/relay/wire/smtp"
@@ -46,10 +48,12 @@ type Config struct {
 
 	Elsewhere []Elsewhere // domains whose mail we take for mailboxes that others keep
 
-	DNS   dnscache.Config
-	Route route.Config
-	Auth  auth.Config
-	DKIM  dkim.Config
+	DNS       dnscache.Config
+	Route     route.Config
+	Auth      auth.Config
+	DKIM      dkim.Config
+	Rendition rendition.Config
+	Bounce    bounce.Config
 }
 
 // TLS says which certificate the listeners show.

@@ -168,9 +168,6 @@ func notYet(section, key string) string {
 			return "shaping files are not built yet; [delivery] has limits for all lanes"
 		}
 	}
-	if section == "delivery" && key == "conversion" {
-		return "8-bit content is never converted yet; a next hop that cannot take it fails the recipient"
-	}
 	return ""
 }
 

@@ -258,6 +258,11 @@ func (r *reader) delivery(s *section, c *Config) {
 	if v := s.version("tls_minimum", &d.TLSMinimum); v != nil && d.TLSMinimum == tls.VersionTLS13 {
 		s.warnf(v.at, "tls_minimum 1.3: mail to hosts that only have TLS 1.2, many still, goes unencrypted")
 	}
+	c.Bounce.PerSender = 1000
+	s.integer("dsn_per_sender", &c.Bounce.PerSender, 0, 1e9)
+	conversion := "convert"
+	s.choice("conversion", &conversion, "convert", "fail")
+	c.Rendition.KeepSignatures = conversion == "fail"
 	r.timeouts(s.sub("timeouts"), &d.Timeouts)
 	s.close()
 }

@@ -49,6 +49,7 @@ type Deps struct {
 	Resolver Resolver
 	Dialer   Dialer         // nil: the system's
 	Roots    *x509.CertPool // nil: the system's
+	Renderer Renderer       // nil: mail that a host cannot take as it is fails
 	Metrics  *metrics.Delivery
 	Log      *slog.Logger // nil: silence
 	Seed     uint64       // of the order among equal preferences

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/netip"
+
+	"tenma/relay/mail"
 )
 
 // Resolver finds the addresses of a host, IPv6 and IPv4, in the order to try.
@@ -17,4 +19,12 @@ type Resolver interface {
 // Dialer opens connections. local is the address to dial from, zero for any.
 type Dialer interface {
 	Dial(ctx context.Context, local netip.Addr, to netip.AddrPort) (net.Conn, error)
+}
+
+// Renderer makes other forms of messages.
+type Renderer interface {
+	// SevenBit gives the message of an attempt as a host without 8BITMIME can
+	// take it, signed as such. Its errors wrap an *smtp.Error: a permanent one
+	// where there is no such form or none is wanted, else mail has to wait.
+	SevenBit(ctx context.Context, a *mail.Attempt) (mail.Rendition, error)
 }

@@ -19,11 +19,13 @@ const bdatWithMail = 24 << 10
 type piece struct {
 	busy bool // in use; the memory is used again
 
-	job  *job
-	to   []int // indexes into job.a.To
-	ok   []int // those that the host took
-	body spool.Body
-	size int64
+	job   *job
+	to    []int // indexes into job.a.To
+	ok    []int // those that the host took
+	body  spool.Body
+	head  []byte // what goes before it
+	size  int64
+	eight bool // it goes out with octets above 127
 
 	first    bool // of this connection in this call
 	sent     bool // the commands up to DATA have been sent
@@ -76,12 +78,17 @@ func (s *session) prepare(j *job) *piece {
 // the body.
 func (s *session) admit(p *piece) bool {
 	a := p.job.a
-	body, err := a.Open(s.held)
+	form, err := s.form(p)
+	if err != nil {
+		s.fail(p, err)
+		return false
+	}
+	body, err := form.Open(s.held)
 	if err != nil {
 		s.fail(p, fmt.Errorf("%w: %w", errOurs, err))
 		return false
 	}
-	p.body, p.size = body, int64(len(a.Header))+body.Size()
+	p.body, p.head, p.size = body, form.Header, int64(len(form.Header))+body.Size()
 	if e := s.unfit(p); e != nil {
 		s.fail(p, e)
 		return false
@@ -102,6 +109,18 @@ func (s *session) admit(p *piece) bool {
 	return len(keep) > 0
 }
 
+// form gives the message as the host can take it (RFC 6152 section 3). Without a
+// Renderer it stays as it is, and unfit says so.
+func (s *session) form(p *piece) (mail.Rendition, error) {
+	a := p.job.a
+	p.eight = a.Envelope.EightBit
+	if renderer := s.client.deps.Renderer; p.eight && !s.k.Ext.EightBit && renderer != nil {
+		p.eight = false
+		return renderer.SevenBit(s.held, a)
+	}
+	return mail.Rendition{Header: a.Header, Open: a.Open}, nil
+}
+
 // unfit says why the host cannot carry the message to anybody, if so.
 func (s *session) unfit(p *piece) error {
 	e, x := p.job.a.Envelope, &s.k.Ext
@@ -114,7 +133,7 @@ func (s *session) unfit(p *piece) error {
 		return ours(550, smtp.Status{5, 7, 30}, s.k.host+" does not support REQUIRETLS")
 	case e.Sender.NeedsUTF8() && !x.UTF8: // RFC 6531 section 3.5
 		return ours(553, smtp.Status{5, 6, 7}, "sender address needs SMTPUTF8, which "+s.k.host+" does not offer")
-	case e.EightBit && !x.EightBit: // RFC 6152 section 3
+	case p.eight && !x.EightBit: // RFC 6152 section 3
 		return ours(554, smtp.Status{5, 6, 3}, "message needs 8BITMIME, which "+s.k.host+" does not offer")
 	case e.SMTPUTF8 && e.EightBit && !x.UTF8:
 		// The submitter asked for SMTPUTF8. It is needed only if the header
@@ -193,7 +212,7 @@ func (s *session) send(p *piece, riding bool) error {
 func (s *session) sendMail(p *piece) {
 	e := p.job.a.Envelope
 	s.k.Mail(e.Sender, client.MailParams{
-		Size: p.size, EightBit: e.EightBit, UTF8: s.wantsUTF8(p), RequireTLS: e.RequireTLS, Ret: e.Ret, EnvID: e.EnvID,
+		Size: p.size, EightBit: p.eight, UTF8: s.wantsUTF8(p), RequireTLS: e.RequireTLS, Ret: e.Ret, EnvID: e.EnvID,
 	})
 }
 
@@ -222,7 +241,7 @@ func (s *session) sendBody(p *piece) error {
 	} else {
 		k.BeginBody(true)
 	}
-	if err := k.Body(p.job.a.Header); err != nil {
+	if err := k.Body(p.head); err != nil {
 		return err
 	}
 	w := client.BodyWriter{Conn: k.Conn}
