@@ -214,6 +214,7 @@ func (n *notice) envelope(body []byte) *mail.Envelope {
 		Size:       int64(len(body)),
 		SMTPUTF8:   n.global(),
 		EightBit:   !isASCII(body),
+		LongLines:  !shortLines(body),
 		// RFC 8689 section 5: as well protected as what it is about.
 		RequireTLS: n.env.RequireTLS,
 		Tenant:     n.env.Tenant,

@@ -167,6 +167,7 @@ private_destinations = true
 bdat = false
 lane_connections = 20
 conversion = "fail"
+long_lines = "keep"
 dsn_per_sender = 0
 timeouts.dot = "15m"
 tls_minimum = "1.2"
@@ -254,7 +255,7 @@ func TestWhole(t *testing.T) {
 		{"delivery", c.Route.Port == 2525 && c.Route.PrivateDestinations && c.Delivery.PrivateDestinations && c.Delivery.NoBDAT && !c.Delivery.NoPipelining},
 		{"times", c.Queue.Expire == 36*time.Hour && c.Queue.DelayNotice == 4*time.Hour && c.Delivery.Timeouts.Dot == 15*time.Minute && c.Delivery.Timeouts.Banner == time.Minute},
 		{"lane limits reach both stages", c.Queue.LaneConnections == 20 && c.Delivery.LaneConnections == 20},
-		{"signatures of others are kept, notices unlimited", c.Rendition.KeepSignatures && c.Bounce.PerSender == 0},
+		{"signatures of others and long lines are kept, notices unlimited", c.Rendition.KeepSignatures && c.Rendition.KeepLongLines && c.Bounce.PerSender == 0},
 		{"mail log", c.MailLog.Dir == "/var/log/tenma" && !c.MailLog.Sync && c.MailLog.Retain == 90*24*time.Hour},
 		{"files in data_dir", c.Auth.Path == "/data/accounts.toml" && c.Admin.TokenPath == "/data/admin-token" && c.Mailbox.Dir == "/data/mailboxes"},
 		{"self-signed", c.TLS.SelfSigned && c.TLS.Certificate == "/data/self-signed.crt"},

@@ -263,6 +263,9 @@ func (r *reader) delivery(s *section, c *Config) {
 	conversion := "convert"
 	s.choice("conversion", &conversion, "convert", "fail")
 	c.Rendition.KeepSignatures = conversion == "fail"
+	lines := "convert"
+	s.choice("long_lines", &lines, "convert", "keep")
+	c.Rendition.KeepLongLines = lines == "keep"
 	r.timeouts(s.sub("timeouts"), &d.Timeouts)
 	s.close()
 }

@@ -27,4 +27,7 @@ type Renderer interface {
 	// take it, signed as such. Its errors wrap an *smtp.Error: a permanent one
 	// where there is no such form or none is wanted, else mail has to wait.
 	SevenBit(ctx context.Context, a *mail.Attempt) (mail.Rendition, error)
+	// ShortLines gives the message in lines of at most 998 octets, or as it is
+	// where that is better. Its errors say that mail has to wait.
+	ShortLines(ctx context.Context, a *mail.Attempt) (mail.Rendition, error)
 }

@@ -114,9 +114,14 @@ func (s *session) admit(p *piece) bool {
 func (s *session) form(p *piece) (mail.Rendition, error) {
 	a := p.job.a
 	p.eight = a.Envelope.EightBit
-	if renderer := s.client.deps.Renderer; p.eight && !s.k.Ext.EightBit && renderer != nil {
+	renderer := s.client.deps.Renderer
+	switch {
+	case renderer == nil:
+	case p.eight && !s.k.Ext.EightBit:
 		p.eight = false
 		return renderer.SevenBit(s.held, a)
+	case a.Envelope.LongLines: // RFC 5321 section 4.5.3.1.6
+		return renderer.ShortLines(s.held, a)
 	}
 	return mail.Rendition{Header: a.Header, Open: a.Open}, nil
 }

@@ -331,6 +331,24 @@ func TestEightBitInAnyPart(t *testing.T) {
 	}
 }
 
+// lined is a body that knows its lines.
+type lined struct {
+	pieces
+	longest int
+}
+
+func (l lined) LongestLine() int { return l.longest }
+
+func TestLongLines(t *testing.T) {
+	for longest, long := range map[int]bool{0: false, 998: false, 999: true} {
+		s, _, _ := rig(Config{})
+		e := envelope()
+		if _, err := s.Accept(t.Context(), e, lined{pieces{text: "A: b\r\n\r\nx", size: 10}, longest}); err != nil || e.LongLines != long {
+			t.Errorf("%d octets: %v, %v", longest, e.LongLines, err)
+		}
+	}
+}
+
 func TestEightBitAtEachPlace(t *testing.T) {
 	for n := 1; n < 100; n++ {
 		for i := range n {

@@ -5,6 +5,10 @@ import (
 	"tenma/relay/wire/smtp"
 )
 
+// Lined is a body that tells, when it has been written, how many octets its longest
+// line has, without its end. One that does not has lines of the usual length.
+type Lined interface{ LongestLine() int }
+
 // Recorder takes events for the mail log (Reception).
 type Recorder interface{ Record(*mail.Event) }
 

@@ -10,6 +10,10 @@ import (
 // header (mail.Envelope).
 const maxText = 256
 
+// maxLine is the longest line, in octets without its end, that a host must take
+// (RFC 5322 section 2.1.1).
+const maxLine = 998
+
 // section is what intake wants to know of a header section.
 type section struct {
 	hops                     int // Received fields

@@ -54,7 +54,7 @@ func (s *Server) Apply(c Config) {
 }
 
 // Accept takes a message: it reads body to its end, completes e (Received,
-// Size, Prefix, EightBit and the texts for the log) and stores both. A nil
+// Size, Prefix, EightBit, LongLines and the texts for the log) and stores both. A nil
 // error means that they are on stable storage under the id that is returned.
 //
 // Errors are *smtp.Error or wrap one: 554 for a loop, 550 for a sender that the
@@ -70,6 +70,9 @@ func (s *Server) Accept(ctx context.Context, e *mail.Envelope, body io.WriterTo)
 		r.drop()
 		s.deps.Metrics.Refused.Body.Inc()
 		return spool.ID{}, err
+	}
+	if l, ok := body.(Lined); ok {
+		e.LongLines = l.LongestLine() > maxLine
 	}
 	draft, err := r.draft()
 	if err != nil {

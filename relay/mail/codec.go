@@ -14,7 +14,7 @@ import (
 // varints, text with its length before it, times as Unix seconds with 0 for
 // the zero time. A reader accepts every version up to its own.
 const (
-	envelopeVersion = 1
+	envelopeVersion = 2 // 2: a second octet of flags
 	stateVersion    = 1
 )
 
@@ -40,7 +40,11 @@ func AppendEnvelope(b []byte, e *Envelope) []byte {
 		}
 	}
 	client, _ := e.Client.MarshalBinary() // never fails
-	b = append(b, flags, byte(e.Ret), byte(e.Priority), byte(e.Origin))
+	var more byte
+	if e.LongLines {
+		more |= 1
+	}
+	b = append(b, flags, more, byte(e.Ret), byte(e.Priority), byte(e.Origin))
 	b = appendText(b, client)
 	for _, s := range [...]string{e.EnvID, e.Tenant, e.Campaign, e.Account, e.Listener, e.HELO, e.Session, e.From, e.Subject, e.MsgID} {
 		b = appendText(b, s)
@@ -59,8 +63,9 @@ func AppendEnvelope(b []byte, e *Envelope) []byte {
 // result shares no memory with b.
 func DecodeEnvelope(b []byte) (*Envelope, error) {
 	d := newDecoder(b)
-	if v := d.octet(); v == 0 || v > envelopeVersion {
-		return nil, fmt.Errorf("%w: envelope version %d", ErrEncoding, v)
+	version := d.octet()
+	if version == 0 || version > envelopeVersion {
+		return nil, fmt.Errorf("%w: envelope version %d", ErrEncoding, version)
 	}
 	e := &Envelope{
 		Sender:   d.address(),
@@ -73,6 +78,9 @@ func DecodeEnvelope(b []byte) (*Envelope, error) {
 	e.SMTPUTF8, e.EightBit, e.RequireTLS = flags&1 != 0, flags&2 != 0, flags&4 != 0
 	e.Trusted, e.TLS, e.Basic, e.LMTP = flags&8 != 0, flags&16 != 0, flags&32 != 0, flags&64 != 0
 	e.Submission = flags&128 != 0
+	if version >= 2 {
+		e.LongLines = d.octet()&1 != 0
+	}
 	e.Ret, e.Priority, e.Origin = Ret(d.octet()), Priority(int8(d.octet())), Origin(d.octet())
 	if err := e.Client.UnmarshalBinary([]byte(d.text())); err != nil {
 		d.fail = true

@@ -20,7 +20,7 @@ func fullEnvelope() *Envelope {
 			{Address: smtp.Address{Local: "postmaster"}},
 		},
 		Received: time.Unix(1_700_000_000, 0), Expire: time.Unix(1_700_100_000, 0), Size: 12345,
-		Prefix: []byte("Received: x\r\n"), SMTPUTF8: true, EightBit: true, RequireTLS: true,
+		Prefix: []byte("Received: x\r\n"), SMTPUTF8: true, EightBit: true, LongLines: true, RequireTLS: true,
 		Trusted: true, TLS: true, Basic: true, LMTP: true, Submission: true,
 		Ret: RetFull, EnvID: "id", Priority: Bulk, Tenant: "t", Campaign: "c", Account: "a", Origin: FromHTTP,
 		Listener: "l", Client: netip.MustParseAddrPort("[2001:db8::1]:25"), HELO: "h", Session: "s", From: "f", Subject: "su", MsgID: "m",
@@ -48,9 +48,32 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 	}
 }
 
+// What older versions stored is read: version 1 had no second octet of flags.
+func TestEnvelopeVersion1(t *testing.T) {
+	e := fullEnvelope()
+	e.LongLines = false
+	now := AppendEnvelope(nil, e)
+	e.TLS = false
+	other := AppendEnvelope(nil, e)
+	flags := 0
+	for now[flags] == other[flags] {
+		flags++
+	}
+	old := append([]byte{1}, now[1:flags+1]...)
+	old = append(old, now[flags+2:]...)
+	got, err := DecodeEnvelope(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.TLS = true
+	if d := cmp.Diff(e, got, asIs); d != "" {
+		t.Error(d)
+	}
+}
+
 // Each flag has its own bit.
 func TestEnvelopeFlags(t *testing.T) {
-	for _, e := range []*Envelope{{SMTPUTF8: true}, {EightBit: true}, {RequireTLS: true}, {Trusted: true}, {TLS: true}, {Basic: true}, {LMTP: true}, {Submission: true}} {
+	for _, e := range []*Envelope{{SMTPUTF8: true}, {EightBit: true}, {RequireTLS: true}, {Trusted: true}, {TLS: true}, {Basic: true}, {LMTP: true}, {Submission: true}, {LongLines: true}} {
 		e.Prefix, e.Recipients = []byte{}, []Recipient{}
 		got, err := DecodeEnvelope(AppendEnvelope(nil, e))
 		if err != nil {

@@ -42,6 +42,7 @@ type Envelope struct {
 
 	SMTPUTF8   bool   // SMTPUTF8 was demanded (RFC 6531 section 3.4)
 	EightBit   bool   // the content has octets above 127
+	LongLines  bool   // the content has lines of more than 998 octets (RFC 5322 section 2.1.1)
 	RequireTLS bool   // REQUIRETLS was demanded (RFC 8689)
 	Ret        Ret    // how much of the message a DSN returns
 	EnvID      string // ENVID as decoded from xtext (RFC 3461 section 4.4)

@@ -60,6 +60,10 @@ func (b *Body) Err() error { return b.err }
 // Size is how many octets WriteTo has written.
 func (b *Body) Size() int64 { return b.size }
 
+// LongestLine is how many octets the longest line that WriteTo has written has,
+// without its end.
+func (b *Body) LongestLine() int { return b.lines.longest }
+
 // Cut reports that the client gave the message up or went away, so that no
 // reply reaches it.
 func (b *Body) Cut() bool {

@@ -20,6 +20,7 @@ type lines struct {
 	afterLF bool // the line before ended with a bare LF
 	cr      bool // the last octet of a chunk was a CR; what follows is not known yet
 	col     int  // octets of the line so far
+	longest int  // octets of the longest complete line, without its end
 }
 
 // Refusals of content. 5.6.0 is "other or undefined media error" (RFC 3463
@@ -89,6 +90,7 @@ func (s *lines) step(p []byte, emit func([]byte) error) (n int, end bool, err er
 			_ = flush(n) // the content is refused anyhow
 			return n, false, err
 		}
+		s.longest = max(s.longest, s.col+text)
 		if !hasCR && !s.skip {
 			if err := flush(n + i); err != nil {
 				return n, false, err
@@ -181,6 +183,7 @@ func (s *lines) afterCR(p []byte, emit func([]byte) error) (n int, err error) {
 	if p[0] != '\n' {
 		return 0, refuseCR()
 	}
+	s.longest = max(s.longest, s.col)
 	s.inLine, s.afterLF, s.col = false, false, 0
 	return 1, emit(crlf)
 }
@@ -195,6 +198,7 @@ func (s *lines) finish(emit func([]byte) error) error {
 		return refuseCR()
 	case s.inLine:
 		s.inLine = false
+		s.longest = max(s.longest, s.col)
 		return emit(crlf)
 	}
 	return nil

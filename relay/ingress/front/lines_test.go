@@ -69,6 +69,36 @@ func TestLines(t *testing.T) {
 			if err != nil || out != tc.out || rest != tc.rest || end != tc.end {
 				t.Errorf("%s by %v: %q, rest %q, end %v, %v", tc.name, pieces, out, rest, end, err)
 			}
+			longest := 0
+			for line := range strings.Lines(out) {
+				if text, whole := strings.CutSuffix(line, "\r\n"); whole {
+					longest = max(longest, len(text))
+				}
+			}
+			if s.longest != longest {
+				t.Errorf("%s by %v: the longest line has %d octets, not %d", tc.name, pieces, longest, s.longest)
+			}
+		}
+	}
+}
+
+// A last line that nothing ends, and a CR that its LF comes behind in another chunk,
+// count as well.
+func TestLongestLine(t *testing.T) {
+	for name, chunks := range map[string][]string{"no end": {"a\r\n", "bcd"}, "cut": {"bcd\r", "\na"}} {
+		s := &lines{}
+		emit := func([]byte) error { return nil }
+		for _, c := range chunks {
+			n, _, err := s.step([]byte(c), emit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n < len(c) {
+				s.hold()
+			}
+		}
+		if err := s.finish(emit); err != nil || s.longest != 3 {
+			t.Errorf("%s: %d octets, %v", name, s.longest, err)
 		}
 	}
 }

@@ -24,6 +24,8 @@ type Config struct {
 	// message that can be read is worth more than one that can be verified, and a
 	// broken signature is to be taken for none (RFC 6376 section 6.1).
 	KeepSignatures bool
+	// KeepLongLines sends lines of more than 998 octets as they are.
+	KeepLongLines bool
 }
 
 // Deps are what an Adviser works with.
@@ -65,36 +67,80 @@ func (a *Adviser) Apply(c Config) { a.config.Store(&c) }
 // none without breaking a signature that is to be kept (RFC 3463 section 3.7);
 // 451 where the message cannot be read or signed at the moment.
 func (a *Adviser) SevenBit(ctx context.Context, at *mail.Attempt) (mail.Rendition, error) {
-	e := a.recent.get(at.ID)
+	e, err := a.form(ctx, at, sevenbit.SevenBits)
+	switch {
+	case errors.Is(err, sevenbit.ErrUnfit):
+		err = &smtp.Error{Reply: smtp.Reply{Code: 554, Status: smtp.Status{5, 6, 3}, Text: "message needs 8BITMIME, which the host does not offer, and cannot be converted"}, Err: err}
+	case err == nil && e.plan.Breaks != "" && a.config.Load().KeepSignatures:
+		err = smtp.Errorf(554, smtp.Status{5, 6, 3}, "message needs 8BITMIME, which the host does not offer; conversion would break %s", e.plan.Breaks)
+	}
+	if err != nil {
+		a.deps.Metrics.Failed.Inc()
+		return mail.Rendition{}, err
+	}
+	return e.rendition(at), nil
+}
+
+// ShortLines gives the message of an attempt in lines of at most 998 octets, which
+// is all that a host must take (RFC 5321 section 4.5.3.1.6), and more than some
+// do. Most take longer ones all the same, so what cannot be converted, or not
+// without breaking somebody's signature, is given as it is. Errors are SevenBit's
+// of the second kind.
+func (a *Adviser) ShortLines(ctx context.Context, at *mail.Attempt) (mail.Rendition, error) {
+	if a.config.Load().KeepLongLines {
+		return usual(at), nil
+	}
+	e, err := a.form(ctx, at, sevenbit.ShortLines)
+	switch {
+	case errors.Is(err, sevenbit.ErrUnfit):
+		return usual(at), nil
+	case err != nil:
+		a.deps.Metrics.Failed.Inc()
+		return mail.Rendition{}, err
+	case e.plan.Breaks != "":
+		return usual(at), nil
+	}
+	return e.rendition(at), nil
+}
+
+// usual is the stored form.
+func usual(at *mail.Attempt) mail.Rendition {
+	return mail.Rendition{Header: at.Header, Open: at.Open}
+}
+
+// rendition gives what e knows, with the texts of an attempt.
+func (e *entry) rendition(at *mail.Attempt) mail.Rendition {
+	if e.plan.Unchanged() {
+		return usual(at)
+	}
+	return mail.Rendition{Header: e.signature, Open: func(ctx context.Context) (spool.Body, error) {
+		return open(ctx, at, e.plan, e.size)
+	}}
+}
+
+// form gives the plan for a message and its signature. Once they are there they do
+// not change.
+func (a *Adviser) form(ctx context.Context, at *mail.Attempt, need sevenbit.Need) (*entry, error) {
+	e := a.recent.get(name{at.ID, need})
 	e.Lock()
 	defer e.Unlock()
-	if e.plan == nil {
-		if err := a.make(ctx, at, e); err != nil {
-			a.deps.Metrics.Failed.Inc()
-			return mail.Rendition{}, err
-		}
-		a.recent.grown(e)
-		a.deps.Metrics.Made.Inc()
+	if e.plan != nil {
+		return e, nil
 	}
-	switch {
-	case e.plan.Unchanged():
-		return mail.Rendition{Header: at.Header, Open: at.Open}, nil
-	case e.plan.Breaks != "" && a.config.Load().KeepSignatures:
-		a.deps.Metrics.Failed.Inc()
-		return mail.Rendition{}, smtp.Errorf(554, smtp.Status{5, 6, 3}, "message needs 8BITMIME, which the host does not offer; conversion would break %s", e.plan.Breaks)
+	if err := a.make(ctx, at, e); err != nil {
+		return nil, err
 	}
-	plan, size := e.plan, e.size
-	return mail.Rendition{Header: e.signature, Open: func(ctx context.Context) (spool.Body, error) {
-		return open(ctx, at, plan, size)
-	}}, nil
+	a.recent.grown(e)
+	a.deps.Metrics.Made.Inc()
+	return e, nil
 }
 
 // make surveys a message and signs its new form.
 func (a *Adviser) make(ctx context.Context, at *mail.Attempt, e *entry) error {
-	plan, err := a.survey(ctx, at)
+	plan, err := a.survey(ctx, at, e.need)
 	switch {
 	case errors.Is(err, sevenbit.ErrUnfit):
-		return &smtp.Error{Reply: smtp.Reply{Code: 554, Status: smtp.Status{5, 6, 3}, Text: "message needs 8BITMIME, which the host does not offer, and cannot be converted"}, Err: err}
+		return err
 	case err != nil:
 		return wait(smtp.Status{4, 3, 0}, "local error, the message is kept", err)
 	}
@@ -117,7 +163,7 @@ func wait(s smtp.Status, text string, err error) error {
 
 // survey finds out what has to change. The message is what intake put before the
 // body and the body; signatures of ours are not of it.
-func (a *Adviser) survey(ctx context.Context, at *mail.Attempt) (*sevenbit.Plan, error) {
+func (a *Adviser) survey(ctx context.Context, at *mail.Attempt, need sevenbit.Need) (*sevenbit.Plan, error) {
 	body, err := at.Open(ctx)
 	if err != nil {
 		return nil, err
@@ -126,7 +172,7 @@ func (a *Adviser) survey(ctx context.Context, at *mail.Attempt) (*sevenbit.Plan,
 	if err := body.Close(); err != nil {
 		return nil, err
 	}
-	return sevenbit.NewPlan(size, func() (io.ReadCloser, error) { return stored(ctx, at) })
+	return sevenbit.NewPlan(size, need, func() (io.ReadCloser, error) { return stored(ctx, at) })
 }
 
 // stored opens the message as it is stored, unsigned.

@@ -190,3 +190,44 @@ func TestForgets(t *testing.T) {
 		t.Errorf("signed %d times after the oldest was asked for", s.calls)
 	}
 }
+
+// Long lines are converted where nothing speaks against it; else, and where it is
+// set so, the message stays as it is. It is told apart from the 7-bit form of the
+// same message.
+func TestShortLines(t *testing.T) {
+	wide := strings.Repeat("x", 1200) + "\r\n"
+	for _, c := range []struct {
+		why, text string
+		config    rendition.Config
+		usual     bool
+	}{
+		{"long lines", "Subject: x\r\n\r\nsch\xc3\xb6n\r\n" + wide, rendition.Config{}, false},
+		{"they are kept", "Subject: x\r\n\r\n" + wide, rendition.Config{KeepLongLines: true}, true},
+		{"others signed", "DKIM-Signature: v=1\r\n\r\n" + wide, rendition.Config{}, true},
+		{"it cannot be converted", "Content-Type: message/partial\r\n\r\n" + wide, rendition.Config{}, true},
+		{"there are none", "Subject: x\r\n\r\nsch\xc3\xb6n\r\n", rendition.Config{}, true},
+	} {
+		s := &signer{}
+		a := rendition.New(c.config, rendition.Deps{Signer: s})
+		if _, err := a.SevenBit(t.Context(), attempt(1, german)); err != nil {
+			t.Fatal(err)
+		}
+		at := attempt(1, c.text)
+		r, err := a.ShortLines(t.Context(), at)
+		if err != nil {
+			t.Errorf("%s: %v", c.why, err)
+			continue
+		}
+		got := read(t, r)
+		if usual := got == string(at.Header)+c.text; usual != c.usual {
+			t.Errorf("%s: %.200q", c.why, got)
+		}
+		if !c.usual && (!strings.HasPrefix(got, "DKIM-Signature: 2\r\n") || strings.Contains(got, wide)) {
+			t.Errorf("%s: %.200q", c.why, got)
+		}
+	}
+	a := rendition.New(rendition.Config{}, rendition.Deps{Signer: &signer{err: errors.New("no key")}})
+	if _, err := a.ShortLines(t.Context(), attempt(1, "Subject: x\r\n\r\n"+wide)); err == nil {
+		t.Error("it went out unsigned")
+	}
+}

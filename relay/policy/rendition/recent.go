@@ -20,16 +20,22 @@ const (
 // recent are the renditions that were asked for last.
 type recent struct {
 	mu      sync.Mutex
-	entries map[spool.ID]*entry // guarded by mu, as are the next two
-	order   list.List           // of *entry, last asked for first
+	entries map[name]*entry // guarded by mu, as are the next two
+	order   list.List       // of *entry, last asked for first
 	steps   int
+}
+
+// name tells renditions apart.
+type name struct {
+	id   spool.ID
+	need sevenbit.Need
 }
 
 // entry is what is known of one rendition. Whoever holds its lock may read and
 // fill it; others who want the same message wait, so that it is signed once.
 type entry struct {
 	sync.Mutex
-	id        spool.ID
+	name
 	plan      *sevenbit.Plan // nil: not made yet
 	size      int64
 	signature []byte
@@ -39,17 +45,17 @@ type entry struct {
 }
 
 // get gives the entry of a message, a new one if there is none.
-func (r *recent) get(id spool.ID) *entry {
+func (r *recent) get(n name) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.entries[id]
+	e := r.entries[n]
 	if e == nil {
 		if r.entries == nil {
-			r.entries = map[spool.ID]*entry{}
+			r.entries = map[name]*entry{}
 		}
-		e = &entry{id: id}
+		e = &entry{name: n}
 		e.place = r.order.PushFront(e)
-		r.entries[id] = e
+		r.entries[n] = e
 	}
 	r.order.MoveToFront(e.place)
 	r.shrink()
@@ -60,7 +66,7 @@ func (r *recent) get(id spool.ID) *entry {
 func (r *recent) grown(e *entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.entries[e.id] == e {
+	if r.entries[e.name] == e {
 		e.steps = e.plan.Steps()
 		r.steps += e.steps
 		r.shrink()
@@ -72,7 +78,7 @@ func (r *recent) grown(e *entry) {
 func (r *recent) shrink() {
 	for len(r.entries) > 1 && (len(r.entries) > maxRecent || r.steps > maxSteps) {
 		e := r.order.Remove(r.order.Back()).(*entry)
-		delete(r.entries, e.id)
+		delete(r.entries, e.name)
 		r.steps -= e.steps
 	}
 }

@@ -12,6 +12,9 @@
 // words (RFC 2047) and encoded parameters (RFC 2231). Parts that pass as they
 // are keep every octet.
 //
+// The lesser need is ShortLines: octets above 127 may stay, lines over 998 octets,
+// which every host may refuse (and some do), may not.
+//
 // NewPlan reads a message twice, once for its parts, once for what they hold,
 // and gives a Plan, which has no text in it and is small. Plan.Reader converts
 // the same text as it is read, so that neither a large message nor its other

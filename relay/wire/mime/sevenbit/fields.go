@@ -29,12 +29,12 @@ func rewrite(text []byte, st *step) ([]byte, error) {
 		case f.Is("MIME-Version"):
 			versioned = true
 		}
-		if passes(f.Raw) {
+		if st.need.passes(f.Raw) {
 			out = append(out, f.Raw...)
 			continue
 		}
 		var err error
-		if out, err = appendField(out, f); err != nil {
+		if out, err = st.need.appendField(out, f); err != nil {
 			return nil, err
 		}
 	}
@@ -94,30 +94,32 @@ func syntaxOf(f header.Field) syntax {
 // appendField writes a field that does not pass in a form that does. What only
 // machines read, and what is no field at all, loses the octets that were never
 // allowed there.
-func appendField(b []byte, f header.Field) ([]byte, error) {
+func (n Need) appendField(b []byte, f header.Field) ([]byte, error) {
 	name := f.Name()
 	if name == nil || !isASCII(string(name)) {
-		return appendScrubbed(b, f.Raw), nil
+		return n.appendScrubbed(b, f.Raw), nil
 	}
 	start := len(b)
 	b = append(append(b, name...), ':')
 	text := strings.ReplaceAll(f.Text(), "\x00", "")
 	var err error
-	switch syntaxOf(f) {
-	case unstructured:
+	switch kind := syntaxOf(f); {
+	case n != SevenBits && kind != technical: // it is only folded
+		b = append(append(b, ' '), text...)
+	case kind == unstructured:
 		b = appendWords(append(b, ' '), text)
-	case addresses:
+	case kind == addresses:
 		b, err = appendAddresses(append(b, ' '), text)
-	case parameters:
+	case kind == parameters:
 		b, err = appendParams(append(b, ' '), text)
 	default:
-		return appendScrubbed(b[:start], f.Raw), nil
+		return n.appendScrubbed(b[:start], f.Raw), nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	folded := appendFolded(nil, b[start:])
-	return append(appendScrubbed(b[:start], folded), "\r\n"...), nil
+	return append(n.appendScrubbed(b[:start], folded), "\r\n"...), nil
 }
 
 // lineGoal is where fields are folded (RFC 5322 section 2.1.1).
@@ -145,14 +147,14 @@ func appendFolded(b, field []byte) []byte {
 
 // appendScrubbed writes text with question marks for what does not pass, and
 // breaks lines that are too long whatever they hold.
-func appendScrubbed(b, text []byte) []byte {
+func (n Need) appendScrubbed(b, text []byte) []byte {
 	col := bytes.LastIndexByte(b, '\n') + 1
 	col = len(b) - col
 	for _, c := range text {
 		if c != '\r' && c != '\n' && col >= MaxLine {
 			b, col = append(b, "\r\n\t"...), 1
 		}
-		b = append(b, clean(c))
+		b = append(b, n.clean(c))
 		if col++; c == '\n' {
 			col = 0
 		}

@@ -9,8 +9,17 @@ import (
 	"tenma/relay/wire/mime"
 )
 
+// Need is what a host cannot take.
+type Need uint8
+
+// The needs. NUL passes under neither.
+const (
+	SevenBits  Need = iota // octets above 127, and long lines
+	ShortLines             // lines of more than MaxLine octets
+)
+
 // ErrUnfit is wrapped by errors that say why a message has no such form.
-var ErrUnfit = errors.New("the message cannot be converted to 7 bits")
+var ErrUnfit = errors.New("the message cannot be converted")
 
 // MaxLine is the longest line, in octets without its end (RFC 5322 section
 // 2.1.1; with it the 1,000 of RFC 5321 section 4.5.3.1.6).
@@ -34,6 +43,7 @@ type step struct {
 	// Of a content: how its octets are encoded; of a header: its new label, ""
 	// for none.
 	from, to string
+	need     Need
 	message  bool   // the header is that of a message, which must say that it is MIME
 	charset  string // of its text, should the header have no Content-Type
 	last     bool   // the content ends the message
@@ -62,10 +72,10 @@ func (p *Plan) Unchanged() bool {
 // Steps is a measure of the memory that p takes: some 80 octets each.
 func (p *Plan) Steps() int { return len(p.steps) }
 
-// NewPlan makes the plan for a message of size octets, which open opens, each
+// NewPlan makes the plan for a need and a message of size octets, which open opens, each
 // time from the start. Errors wrap ErrUnfit or are those of reading.
-func NewPlan(size int64, open func() (io.ReadCloser, error)) (*Plan, error) {
-	s := survey{limits: mime.DefaultLimits(), places: map[*mime.Part]*place{}}
+func NewPlan(size int64, n Need, open func() (io.ReadCloser, error)) (*Plan, error) {
+	s := survey{need: n, limits: mime.DefaultLimits(), places: map[*mime.Part]*place{}}
 	if err := each(open, func(r io.Reader) (err error) {
 		s.root, err = mime.Parse(&inOrder{r: r}, size, s.limits)
 		return err
@@ -126,7 +136,10 @@ func (s *survey) seal(r *region) string {
 
 // charset tells of the text behind header number i.
 func (s *survey) charset(i int) string {
-	if i+1 < len(s.regions) && s.regions[i+1].foreign {
+	switch i++; {
+	case i == len(s.regions) || s.regions[i].high == 0:
+		return "us-ascii"
+	case s.regions[i].foreign:
 		return "unknown-8bit" // RFC 1428 section 3
 	}
 	return "utf-8"
@@ -148,7 +161,7 @@ func (s *survey) plan(size int64) (*Plan, error) {
 	p := &Plan{size: size, steps: make([]step, 0, len(s.regions))}
 	for i := range s.regions {
 		r := &s.regions[i]
-		if !r.passes() {
+		if !s.passes(r) {
 			if err := s.decide(r); err != nil {
 				return nil, err
 			}
@@ -159,16 +172,16 @@ func (s *survey) plan(size int64) (*Plan, error) {
 	}
 	for i := range s.regions {
 		r := &s.regions[i]
-		st := step{end: r.end}
+		st := step{end: r.end, need: s.need}
 		switch {
-		case r.kind == heading && (r.label != "" || !r.passes()):
+		case r.kind == heading && (r.label != "" || !s.passes(r)):
 			if r.len > int64(s.limits.Header) {
 				return nil, fmt.Errorf("%w: a header section of %d octets", ErrUnfit, r.len)
 			}
 			st.do, st.to = fields, r.label
 			st.message = r.part.Envelope != nil && r.label != ""
 			st.charset = s.charset(i)
-		case r.passes():
+		case s.passes(r):
 		case r.kind == content:
 			st.do, st.from, st.to, st.last = encode, r.part.Encoding, r.label, r.end == size
 		default:

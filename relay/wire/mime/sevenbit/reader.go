@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"io"
+	"slices"
 	"strings"
 
 	"tenma/relay/wire/mime"
@@ -50,7 +51,7 @@ func (r *reader) work() error {
 		case keep:
 			r.turn = r.copying(part, &r.out)
 		case scrub:
-			r.turn = r.copying(part, &scrubber{w: &r.out})
+			r.turn = r.copying(part, &scrubber{w: &r.out, need: st.need})
 		case fields:
 			r.turn = func() (bool, error) { return true, r.header(part, st) }
 		default:
@@ -159,8 +160,9 @@ func (w *wrapper) Write(p []byte) (int, error) {
 // It is for the text around the parts of a multipart, which is to be ignored
 // (RFC 2046 section 5.1.1).
 type scrubber struct {
-	w   *bytes.Buffer
-	col int
+	w    *bytes.Buffer
+	need Need
+	col  int
 }
 
 func (s *scrubber) Write(p []byte) (int, error) {
@@ -172,27 +174,31 @@ func (s *scrubber) Write(p []byte) (int, error) {
 			s.w.WriteString("\r\n ") // the space keeps it from becoming a delimiter
 			s.col = 1
 		}
-		s.w.WriteByte(clean(c))
+		s.w.WriteByte(s.need.clean(c))
 		s.col++
 	}
 	return len(p), nil
 }
 
-func clean(c byte) byte {
-	if c == 0 || c >= 0x80 {
+// clean gives c, or what stands for it.
+func (n Need) clean(c byte) byte {
+	if n.bad(c) {
 		return '?'
 	}
 	return c
 }
 
-// passes reports text that a 7-bit host takes.
-func passes(text []byte) bool {
+// bad reports an octet that does not pass.
+func (n Need) bad(c byte) bool { return c == 0 || c >= 0x80 && n == SevenBits }
+
+// passes reports text that passes.
+func (n Need) passes(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		if len(line) > MaxLine+2 {
 			return false
 		}
 	}
-	return !bytes.ContainsFunc(text, func(c rune) bool { return c == 0 || c >= 0x80 })
+	return !slices.ContainsFunc(text, n.bad)
 }
 
 func isASCII(s string) bool {

@@ -17,9 +17,9 @@ import (
 )
 
 // convert gives the new form of a message.
-func convert(t testing.TB, msg []byte) (out []byte, plan *sevenbit.Plan, err error) {
+func convert(t testing.TB, need sevenbit.Need, msg []byte) (out []byte, plan *sevenbit.Plan, err error) {
 	t.Helper()
-	plan, err = sevenbit.NewPlan(int64(len(msg)), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(msg)), nil })
+	plan, err = sevenbit.NewPlan(int64(len(msg)), need, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(msg)), nil })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -128,7 +128,30 @@ func TestConvert(t *testing.T) {
 		{"no body", "Subject: grün\n", "Subject: =?utf-8?q?gr=C3=BCn?=\n"},
 		{"no final line end", "MIME-Version: 1.0\nContent-Type: text/plain\n\nabcdefghijklä", "MIME-Version: 1.0\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\nabcdefghijkl=C3=A4"},
 	} {
-		got, _, err := convert(t, []byte(crlf(c.in)))
+		got, _, err := convert(t, sevenbit.SevenBits, []byte(crlf(c.in)))
+		if err != nil {
+			t.Errorf("%s: %v", c.why, err)
+			continue
+		}
+		if d := cmp.Diff(crlf(c.want), string(got)); d != "" {
+			t.Errorf("%s:\n%s", c.why, d)
+		}
+	}
+}
+
+// Where only the lines are too long, only those parts change that have such, and
+// fields are folded, not encoded.
+func TestShortLines(t *testing.T) {
+	for _, c := range []struct{ why, in, want string }{
+		{"8-bit text passes", "Subject: grün\n\nschön\n", "Subject: grün\n\nschön\n"},
+		{
+			"one part of two",
+			"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nschön\n--b\n\n" + strings.Repeat("0123456789", 100) + "\n--b--\n",
+			"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nschön\n--b\nContent-Transfer-Encoding: quoted-printable\n\n" + wrap(strings.Repeat("0123456789", 100)) + "\n--b--\n",
+		},
+		{"a field is folded", "Subject: grün" + strings.Repeat(" 123456789", 100) + "\n\nx\n", "Subject: grün" + strings.Repeat(" 123456789", 6) + "\n" + strings.Repeat(strings.Repeat(" 123456789", 7)+"\n", 13) + strings.Repeat(" 123456789", 3) + "\n\nx\n"},
+	} {
+		got, _, err := convert(t, sevenbit.ShortLines, []byte(crlf(c.in)))
 		if err != nil {
 			t.Errorf("%s: %v", c.why, err)
 			continue
@@ -161,7 +184,7 @@ func TestUnfit(t *testing.T) {
 		"a media type beyond ASCII":          "Content-Type: text/plän\n\nx\n",
 		"too many layers":                    strings.Repeat("Content-Type: message/rfc822\n\n", 200) + "\nä\n",
 	} {
-		if _, _, err := convert(t, []byte(crlf(in))); !errors.Is(err, sevenbit.ErrUnfit) {
+		if _, _, err := convert(t, sevenbit.SevenBits, []byte(crlf(in))); !errors.Is(err, sevenbit.ErrUnfit) {
 			t.Errorf("%s: %v", why, err)
 		}
 	}
@@ -179,7 +202,7 @@ func TestBreaks(t *testing.T) {
 		{"signed, but nothing changes there", beside, ""},
 		{"a long line in what is signed", strings.ReplaceAll(signed, "%", long), "a multipart/signed"},
 	} {
-		_, plan, err := convert(t, []byte(crlf(c.in)))
+		_, plan, err := convert(t, sevenbit.SevenBits, []byte(crlf(c.in)))
 		if err != nil || plan.Breaks != c.breaks {
 			t.Errorf("%s: breaks %q, %v", c.why, plan.Breaks, err)
 		}
@@ -216,9 +239,9 @@ func leaves(t testing.TB, msg []byte) (all []string) {
 }
 
 // check holds a new form against the message that it was made of.
-func check(t testing.TB, msg []byte) {
+func check(t testing.TB, need sevenbit.Need, msg []byte) {
 	t.Helper()
-	out, plan, err := convert(t, msg)
+	out, plan, err := convert(t, need, msg)
 	if err != nil {
 		if !errors.Is(err, sevenbit.ErrUnfit) {
 			t.Fatal(err)
@@ -230,7 +253,7 @@ func check(t testing.TB, msg []byte) {
 			t.Errorf("a line of %d octets", len(line))
 		}
 	}
-	if bytes.ContainsFunc(out, func(c rune) bool { return c == 0 || c >= 0x80 }) {
+	if bytes.IndexByte(out, 0) >= 0 || need == sevenbit.SevenBits && bytes.ContainsFunc(out, func(c rune) bool { return c >= 0x80 }) {
 		t.Errorf("not in ASCII: %q", out)
 	}
 	if plan.Unchanged() != bytes.Equal(msg, out) {
@@ -239,7 +262,7 @@ func check(t testing.TB, msg []byte) {
 	if d := cmp.Diff(leaves(t, msg), leaves(t, out)); d != "" {
 		t.Errorf("it says something else (- was, + is):\n%s\nfrom %q\nto %q", d, msg, out)
 	}
-	second, plan, err := convert(t, out)
+	second, plan, err := convert(t, need, out)
 	if err != nil || !plan.Unchanged() || !bytes.Equal(second, out) {
 		t.Errorf("the new form has one itself: %v", err)
 	}
@@ -272,9 +295,11 @@ func canonical(b []byte) []byte {
 func TestCorpus(t *testing.T) {
 	for name, msg := range corpus(t) {
 		t.Run(name, func(t *testing.T) {
-			check(t, msg)
-			check(t, bytes.ReplaceAll(msg, []byte(" the "), []byte(" thé ")))
-			check(t, bytes.ReplaceAll(msg, []byte("\r\n\r\n"), []byte("\r\n\r\n"+long+"\xfc\r\n")))
+			for _, need := range []sevenbit.Need{sevenbit.SevenBits, sevenbit.ShortLines} {
+				check(t, need, msg)
+				check(t, need, bytes.ReplaceAll(msg, []byte(" the "), []byte(" thé ")))
+				check(t, need, bytes.ReplaceAll(msg, []byte("\r\n\r\n"), []byte("\r\n\r\n"+long+"\xfc\r\n")))
+			}
 		})
 	}
 }
@@ -287,14 +312,17 @@ func FuzzConvert(f *testing.F) {
 	}
 	f.Add([]byte("Content-Type: multipart/mixed; boundary=b\n\nä\n--b\nContent-Type: message/rfc822\n\nFrom: \"ä\" <a@b>\n\nä\n--b--\nä"))
 	f.Add([]byte("Content-Type: text/plain; a=\"ä\"\nContent-Disposition: x; y=ä; z*=utf-8''ä\n\n\x00" + long))
-	f.Fuzz(func(t *testing.T, msg []byte) { check(t, canonical(msg)) })
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		check(t, sevenbit.SevenBits, canonical(msg))
+		check(t, sevenbit.ShortLines, canonical(msg))
+	})
 }
 
 // A message that is cut short while it is read is never taken for a whole one.
 func TestShort(t *testing.T) {
 	msg := []byte(crlf("MIME-Version: 1.0\nContent-Type: text/plain\n\nschön und gut\n"))
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(msg)), nil }
-	plan, err := sevenbit.NewPlan(int64(len(msg)), open)
+	plan, err := sevenbit.NewPlan(int64(len(msg)), sevenbit.SevenBits, open)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +331,7 @@ func TestShort(t *testing.T) {
 			t.Fatalf("%d of %d octets: %v", n, len(msg), err)
 		}
 	}
-	if _, err := sevenbit.NewPlan(int64(len(msg))+1, open); err == nil {
+	if _, err := sevenbit.NewPlan(int64(len(msg))+1, sevenbit.SevenBits, open); err == nil {
 		t.Error("a message shorter than announced has a plan")
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 // survey is a message as far as it matters here.
 type survey struct {
+	need    Need
 	limits  mime.Limits
 	root    *mime.Part
 	parts   int
@@ -45,8 +46,10 @@ type region struct {
 	longest int64 // line, with its end
 }
 
-// passes reports that a 7-bit host takes the region as it is.
-func (r *region) passes() bool { return r.high == 0 && !r.nul && r.longest <= MaxLine+2 }
+// passes reports that the host takes the region as it is.
+func (s *survey) passes(r *region) bool {
+	return (r.high == 0 || s.need != SevenBits) && !r.nul && r.longest <= MaxLine+2
+}
 
 // encoding gives the transfer encoding for a content that does not pass.
 // Quoted-printable leaves text readable, as long as no more than one octet in four
@@ -149,8 +152,8 @@ func (s *survey) look(r io.Reader) error {
 		if i == 0 {
 			s.findSignature(header.Section(head))
 		}
-		if g.kind == heading && !g.passes() { // better now than when the host waits
-			if _, err := rewrite(head, &step{}); err != nil {
+		if g.kind == heading && !s.passes(g) { // better now than when the host waits
+			if _, err := rewrite(head, &step{need: s.need}); err != nil {
 				return err
 			}
 		}
