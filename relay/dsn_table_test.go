@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"tenma/bench/internet"
+	"tenma/relay/config"
+	"tenma/relay/policy/auth"
 	"tenma/relay/relaytest"
 	"tenma/relay/wire/dsn"
+	"tenma/relay/wire/smtp"
 )
 
 // The behaviour table of RFC 3461 section 5.2: what a sender hears, and what the
@@ -119,6 +122,67 @@ func TestDSNTable(t *testing.T) {
 					}
 				})
 			})
+		}
+	}
+}
+
+// A mailbox here (section 5.2.3): who asked for success hears "delivered", nobody
+// else hears anything.
+func TestDSNTableLocal(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "relay.toml")
+	if err := os.WriteFile(path, []byte(crashConfig+"[[domain]]\nname = \"good.test\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := relaytest.New(t, dir, crashZone)
+		defer w.Close()
+		w.Receive("mx.src.test", "203.0.113.1:25")
+		tableAccounts(t, path)
+		w.Start(path)
+		for cell := range len(notifies) * len(rets) {
+			tableSend(t, w, cell)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		heard := tableHeard(t, w.Got("mx.src.test"))
+		for cell := range len(notifies) * len(rets) {
+			_, _, name := cellOf(cell)
+			var due []dsn.Action
+			if asked(cell)&dsn.NotifySuccess != 0 {
+				due = append(due, dsn.Delivered)
+			}
+			var actions []dsn.Action
+			for _, h := range heard[cell] {
+				actions = append(actions, h.report.Recipients[0].Action)
+				if strings.Contains(h.text, "The whole text") {
+					t.Errorf("%s: the whole message is returned", name)
+				}
+			}
+			if !slices.Equal(actions, due) {
+				t.Errorf("%s: the sender heard %v, due is %v", name, actions, due)
+			}
+		}
+	})
+}
+
+// tableAccounts makes a mailbox for each cell.
+func tableAccounts(t *testing.T, path string) {
+	t.Helper()
+	c, _, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d, err := auth.Open(c.Auth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cell := range len(notifies) * len(rets) {
+		if err := d.Add(smtp.Address{Local: fmt.Sprintf("u%d", cell), Domain: "good.test"}, "correct-horse-battery"); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (a *Adviser) SevenBit(ctx context.Context, at *mail.Attempt) (mail.Renditio
 	case errors.Is(err, sevenbit.ErrUnfit):
 		err = &smtp.Error{Reply: smtp.Reply{Code: 554, Status: smtp.Status{5, 6, 3}, Text: "message needs 8BITMIME, which the host does not offer, and cannot be converted"}, Err: err}
 	case err == nil && e.plan.Breaks != "" && a.config.Load().KeepSignatures:
-		err = smtp.Errorf(554, smtp.Status{5, 6, 3}, "message needs 8BITMIME, which the host does not offer; conversion would break %s", e.plan.Breaks)
+		err = smtp.Errorf(554, smtp.Status{5, 6, 3}, "message needs 8BITMIME, which the host does not offer; conversion would break its %s", e.plan.Breaks)
 	}
 	if err != nil {
 		a.deps.Metrics.Failed.Inc()
@@ -152,6 +152,9 @@ func (a *Adviser) make(ctx context.Context, at *mail.Attempt, e *entry) error {
 	if err != nil { // it never goes out unsigned
 		a.deps.Log.Error("a rendition could not be signed; its mail is deferred", "id", at.ID.String(), "error", err)
 		return wait(smtp.Status{4, 7, 5}, "the message cannot be signed at the moment", err)
+	}
+	if plan.Breaks != "" && e.need == sevenbit.SevenBits {
+		a.deps.Log.Info("a host without 8BITMIME: conversion breaks a signature", "id", at.ID.String(), "of", plan.Breaks, "converted", !a.config.Load().KeepSignatures)
 	}
 	e.plan, e.size, e.signature = plan, size, signature
 	return nil

@@ -28,8 +28,8 @@ const MaxLine = 998
 // Plan is what has to be done to a message. It never changes and may be used
 // from any goroutine.
 type Plan struct {
-	// Breaks names a signature in the message that no longer fits the text after
-	// the conversion, "" for none.
+	// Breaks names what no longer fits the text after the conversion: the field
+	// of a signature, or a signed or encrypted multipart; "" for nothing.
 	Breaks string
 
 	steps []step

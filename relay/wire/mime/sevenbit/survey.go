@@ -81,7 +81,7 @@ func (s *survey) walk(p, within *mime.Part, depth int) error {
 		at.sealed = s.places[within].sealed
 	}
 	if p.Is("multipart", "signed") || p.Is("multipart", "encrypted") { // RFC 1847 section 2
-		at.sealed = "a multipart/" + strings.ToLower(p.Subtype)
+		at.sealed = "multipart/" + strings.ToLower(p.Subtype)
 	}
 	s.places[p] = at
 	s.add(heading, p, p.Header.End)
@@ -185,7 +185,7 @@ func (r *region) count(p []byte, col int64) int64 {
 func (s *survey) findSignature(h header.Section) {
 	for f := range h.Fields() {
 		if f.Is("DKIM-Signature") || f.Is("ARC-Message-Signature") {
-			s.signature = "a " + string(f.Name())
+			s.signature = string(f.Name())
 			return
 		}
 	}
