@@ -17,7 +17,7 @@ func TestOpenDKIM(t *testing.T) {
 	if err != nil {
 		t.Fatal("opendkim is needed: ", err)
 	}
-	all, records := survivors(t)
+	all, records := survivors(t, specimens(t))
 	dir := t.TempDir()
 	var keys strings.Builder
 	for name, record := range records {
