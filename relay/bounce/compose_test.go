@@ -518,3 +518,17 @@ func FuzzCompose(f *testing.F) {
 }
 
 func longLine(s string) bool { return !shortLines([]byte(s)) }
+
+// A whole message comes back with the lines that it had, and the DSN says so, so that
+// they are dealt with where it goes out.
+func TestLongLines(t *testing.T) {
+	for text, long := range map[string]bool{"short": false, strings.Repeat("x", 1200): true} {
+		e := envelope(t, "ann@b.test")
+		e.Ret = mail.RetFull
+		drafts := compose(t, composer(Deps{}), e, []mail.Report{failed(0)}, original("Subject: x\r\n\r\n"+text+"\r\n").open)
+		got, err := mail.DecodeEnvelope(drafts[0].Envelope)
+		if err != nil || got.LongLines != long || !bytes.Contains(drafts[0].Body, []byte(text)) {
+			t.Errorf("a line of %d octets: %v, %v", len(text), got.LongLines, err)
+		}
+	}
+}
