@@ -39,7 +39,8 @@
 //     TestPromise3NeverLost).
 //  4. A DSN commits with the settlement that causes it, under an id derived
 //     from the original: a crash repeats neither (bounce.Composer;
-//     TestPromise4OneDSN).
+//     TestPromise4OneDSN). A failure whose DSN waits for others' is settled as
+//     owing it (fate.Owed; TestOwedDSNSurvives).
 //  5. A final event reaches the mail log before its entry's removal is durable
 //     (maillog.Log; TestPromise5LogFirst).
 //  6. After the final dot the reply is awaited, shutdown or not

@@ -15,7 +15,7 @@ import (
 // the zero time. A reader accepts every version up to its own.
 const (
 	envelopeVersion = 2 // 2: a second octet of flags
-	stateVersion    = 1
+	stateVersion    = 2 // 2: Owed
 )
 
 // MaxRecipients is the most recipients that an encoded envelope may have; it
@@ -115,6 +115,9 @@ func AppendState(b []byte, s *State) []byte {
 		if r.DelayTold {
 			flags |= 0x80
 		}
+		if r.Owed {
+			flags |= 0x40
+		}
 		b = append(b, flags)
 		b = binary.AppendUvarint(b, uint64(r.Attempts))
 		b = appendTime(b, r.Due)
@@ -148,7 +151,7 @@ func DecodeState(b []byte) (*State, error) {
 	}
 	for i := range s.Recipients {
 		flags := d.octet()
-		r := RecipientState{Fate: Fate(flags &^ 0x80), DelayTold: flags&0x80 != 0, Attempts: d.small(), Due: d.time()}
+		r := RecipientState{Fate: Fate(flags &^ 0xc0), DelayTold: flags&0x80 != 0, Owed: flags&0x40 != 0, Attempts: d.small(), Due: d.time()}
 		r.Reply.Code = int(d.small())
 		for j := range r.Reply.Status {
 			r.Reply.Status[j] = d.small()

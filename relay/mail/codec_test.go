@@ -31,6 +31,7 @@ func fullState() *State {
 	return &State{Held: true, Signature: []byte("DKIM-Signature: x\r\n"), Recipients: []RecipientState{
 		{Fate: Deferred, Attempts: 7, Due: time.Unix(1_700_000_300, 0), DelayTold: true, Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 7, 1}, Text: "later\nplease"}, Host: "mx.test"},
 		{Fate: Sent, Attempts: 1},
+		{Fate: Failed, Attempts: 1, Owed: true},
 	}}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"sync/atomic"
+	"time"
 
 	"tenma/relay/queue/item"
 	"tenma/relay/queue/lanes"
@@ -24,10 +25,11 @@ type ledger struct {
 	id    spool.ID
 	env   *mail.Envelope
 	state mail.State
-	out   []bool  // recipients that are in a part, or in work or batch
-	parts []*part // open: offered to a lane, ready or running
-	work  []work  // decided, not yet settled
-	ops   []op    // of an operator, one after the other
+	out   []bool      // recipients that are in a part, or in work or batch
+	parts []*part     // open: offered to a lane, ready or running
+	work  []fate.Work // decided, not yet settled
+	owed  fate.Owed
+	ops   []op // of an operator, one after the other
 
 	loading   bool  // being read back; asks wait
 	asks      []ask // to be answered when it is loaded
@@ -52,14 +54,6 @@ const (
 	inSigning
 	signed // or nothing to sign
 )
-
-// work is a set of recipients with their outcomes.
-type work struct {
-	to    []int
-	outs  []mail.Outcome // nil: the recipients have expired
-	lane  mail.Lane
-	local bool
-}
 
 // ask is a wish to have what is due of a message filed.
 type ask struct {
@@ -142,6 +136,7 @@ func decode(e *spool.Entry) (*ledger, error) {
 	}
 	l := &ledger{id: e.ID, env: m.Envelope, state: *m.State}
 	l.parts = l.onePart[:0]
+	l.owed.Recall(&l.state, time.Time{})
 	l.out = l.oneOut[:]
 	if n := len(m.Envelope.Recipients); n != 1 {
 		l.out = make([]bool, n)
@@ -255,7 +250,7 @@ func (s *shard) file(l *ledger, a ask, leader bool) {
 	}
 	if len(p.Expired) > 0 {
 		s.quote(l, cmp.Or(a.from, a.lane))
-		s.decided(l, work{to: append([]int(nil), p.Expired...)})
+		s.decided(l, fate.Work{To: append([]int(nil), p.Expired...)})
 	}
 	if len(p.Due) > 0 {
 		fate.ByDestination(l.env, p.Due, s.q.deps.Router, func(d smtp.Domain, to []int) { s.send1(l, d, to, a, leader) })
@@ -280,10 +275,10 @@ func (s *shard) send1(l *ledger, d smtp.Domain, to []int, a ask, leader bool) {
 	case !ok:
 		s.propose(l, lanes.Lookup(d), to, mail.Route{Domain: d}, a)
 	case o != nil:
-		s.decided(l, work{to: append([]int(nil), to...), outs: fate.Same(*o, len(to))})
+		s.decided(l, fate.Work{To: append([]int(nil), to...), Outs: fate.Same(*o, len(to))})
 	case route.Kind == mail.Discard:
 		done := fate.Ours(250, smtp.Status{2, 0, 0}, "discarded", "LOCAL", nil)
-		s.decided(l, work{to: append([]int(nil), to...), outs: fate.Same(done, len(to)), lane: route.Lane})
+		s.decided(l, fate.Work{To: append([]int(nil), to...), Outs: fate.Same(done, len(to)), Lane: route.Lane})
 	default:
 		s.propose(l, lanes.Of(&route), to, route, a)
 	}
@@ -387,7 +382,7 @@ func (s *shard) advance(l *ledger) {
 	if l.loading || l.settling {
 		return
 	}
-	if len(l.work) > 0 {
+	if len(l.work) > 0 || l.owed.Due(len(l.parts) > 0, s.now) {
 		s.settle(l)
 		return
 	}

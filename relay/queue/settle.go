@@ -26,11 +26,11 @@ func (s *shard) finished(p *part, outs []mail.Outcome) {
 		return
 	}
 	l.holds++
-	w := work{to: p.To, outs: outs, lane: lanes.Name(p.key), local: p.Route.Kind == mail.Local || p.Route.LMTP}
+	w := fate.Work{To: p.To, Outs: outs, Lane: lanes.Name(p.key), Local: p.Route.Kind == mail.Local || p.Route.LMTP}
 	if slices.ContainsFunc(outs, func(o mail.Outcome) bool { return o.Untried }) {
 		w = s.setUntriedApart(l, p, w)
 	}
-	if len(w.to) > 0 {
+	if len(w.To) > 0 {
 		s.decided(l, w)
 	} else if !l.settling {
 		s.release(l)
@@ -39,11 +39,11 @@ func (s *shard) finished(p *part, outs []mail.Outcome) {
 }
 
 // setUntriedApart queues the untried recipients of w again and gives the rest.
-func (s *shard) setUntriedApart(l *ledger, p *part, w work) work {
-	rest := work{lane: w.lane, local: w.local}
+func (s *shard) setUntriedApart(l *ledger, p *part, w fate.Work) fate.Work {
+	rest := fate.Work{Lane: w.Lane, Local: w.Local}
 	var again []int
-	for i, r := range w.to {
-		o := w.outs[i]
+	for i, r := range w.To {
+		o := w.Outs[i]
 		if o.Untried && p.untried+1 < fate.MaxUntried {
 			again = append(again, r)
 			s.q.metrics.Untried.Inc()
@@ -55,7 +55,7 @@ func (s *shard) setUntriedApart(l *ledger, p *part, w work) work {
 				o.Reply = smtp.Reply{Code: 451, Status: smtp.Status{4, 4, 2}, Text: "the connection ended before the message had its turn"}
 			}
 		}
-		rest.to, rest.outs = append(rest.to, r), append(rest.outs, o)
+		rest.To, rest.Outs = append(rest.To, r), append(rest.Outs, o)
 	}
 	if len(again) == 0 || s.stopping || l.exclusive() {
 		return rest // what is not queued again stays as the spool has it
@@ -73,8 +73,8 @@ func (s *shard) setUntriedApart(l *ledger, p *part, w work) work {
 }
 
 // decided enters outcomes for settlement; advance must follow.
-func (s *shard) decided(l *ledger, w work) {
-	for _, i := range w.to {
+func (s *shard) decided(l *ledger, w fate.Work) {
+	for _, i := range w.To {
 		l.out[i] = true
 	}
 	l.work = append(l.work, w)
@@ -84,51 +84,16 @@ func (s *shard) decided(l *ledger, w work) {
 // then the spool.
 func (s *shard) settle(l *ledger) {
 	s.beginSettlement(l)
-	vs := s.judgeAll(l)
-	l.work = l.work[:0]
-	var reports []mail.Report
-	for i := range vs {
-		if v := &vs[i]; v.Report {
-			reports = append(reports, mail.Report{
-				Recipient: v.To, Action: v.Action, Outcome: *v.Outcome,
-				Attempts: int(v.State.Attempts), WillRetry: willRetry(s.rules(), l.env, v),
-			})
-		}
-	}
+	// One place in the jitter for all: recipients that were deferred together
+	// stay together.
+	vs := fate.JudgeAll(s.verdict[:0], s.rules(), l.env, &l.state, l.work, s.now, 2*s.rand.Float64()-1)
+	s.verdict, l.work = vs, l.work[:0]
+	reports := l.owed.Gather(s.rules(), l.env, vs, len(l.parts) > 0, s.now)
 	if len(reports) == 0 || s.q.deps.Returner == nil {
 		s.commit(l, vs, nil)
 		return
 	}
 	s.compose(l, slices.Clone(vs), reports)
-}
-
-func willRetry(c *fate.Rules, e *mail.Envelope, v *fate.Verdict) time.Time {
-	if v.Action != mail.ActionDelayed {
-		return time.Time{}
-	}
-	return fate.Expiry(c, e.Received, e.Expire)
-}
-
-// judgeAll gives the verdicts on l.work. They stand in a buffer of the shard's.
-func (s *shard) judgeAll(l *ledger) []fate.Verdict {
-	vs := s.verdict[:0]
-	// One place in the jitter for all: recipients that were deferred together
-	// stay together.
-	spread := 2*s.rand.Float64() - 1
-	for _, w := range l.work {
-		for i, to := range w.to {
-			var v fate.Verdict
-			if w.outs == nil {
-				v = fate.Expire(l.env, to, l.state.Recipients[to])
-			} else {
-				v = fate.Judge(s.rules(), l.env, to, l.state.Recipients[to], &w.outs[i], w.local, s.now, spread)
-			}
-			v.Lane = w.lane
-			vs = append(vs, v)
-		}
-	}
-	s.verdict = vs
-	return vs
 }
 
 // compose has the DSNs made, which may read the message, elsewhere.
@@ -147,6 +112,7 @@ func (s *shard) compose(l *ledger, vs []fate.Verdict, reports []mail.Report) {
 			if err != nil {
 				q.log.Error("a DSN could not be composed; what needs it is deferred", "id", id.String(), "err", err)
 				fate.WithoutDSN(s.rules(), vs, s.now)
+				l.owed.Return(reports, vs, s.now)
 				drafts = nil
 			}
 			s.commit(l, vs, drafts)
@@ -163,6 +129,7 @@ func (s *shard) commit(l *ledger, vs []fate.Verdict, drafts []spool.Draft) {
 		l.out[v.To] = false
 		s.record(l, v)
 	}
+	l.owed.Clear(&l.state)
 	l.batch = spool.Settlement{ID: l.id, Drafts: drafts}
 	l.parked = false
 	if s.remains(l) {
@@ -181,9 +148,9 @@ func (s *shard) handIn(l *ledger) {
 	})
 }
 
-// remains reports that a recipient has no final fate.
+// remains reports that a recipient has no final fate, or its sender is to be told.
 func (s *shard) remains(l *ledger) bool {
-	return slices.ContainsFunc(l.state.Recipients, func(r mail.RecipientState) bool { return !r.Fate.Final() })
+	return slices.ContainsFunc(l.state.Recipients, func(r mail.RecipientState) bool { return !r.Fate.Final() || r.Owed })
 }
 
 // wanted says when the entry is to be looked at again, zero for at once, and
@@ -264,6 +231,9 @@ func (s *shard) settled(l *ledger, err error) {
 		}
 	} else if !l.parked {
 		s.file(l, ask{}, false)
+		if !l.owed.Until.IsZero() {
+			s.wait(l.id, l.owed.Until, "")
+		}
 	} else {
 		s.unwait(l.id)
 	}

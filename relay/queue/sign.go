@@ -88,7 +88,7 @@ func (s *shard) signed(l *ledger, text []byte, err error) {
 			s.send(s.q.keeper(p.key), msg{kind: purge, part: p})
 			s.detach(p)
 			o := fate.Ours(451, smtp.Status{4, 7, 5}, "the message cannot be signed at the moment", "LOCAL", err)
-			s.decided(l, work{to: p.To, outs: fate.Same(o, len(p.To)), lane: lanes.Name(p.key)})
+			s.decided(l, fate.Work{To: p.To, Outs: fate.Same(o, len(p.To)), Lane: lanes.Name(p.key)})
 		}
 	}
 	s.advance(l)
