@@ -104,16 +104,14 @@ func (n Need) appendField(b []byte, f header.Field) ([]byte, error) {
 	text := strings.ReplaceAll(f.Text(), "\x00", "")
 	var err error
 	switch kind := syntaxOf(f); {
-	case n != SevenBits && kind != technical: // it is only folded
+	case n != SevenBits || kind == technical: // it is only folded
 		b = append(append(b, ' '), text...)
 	case kind == unstructured:
 		b = appendWords(append(b, ' '), text)
 	case kind == addresses:
 		b, err = appendAddresses(append(b, ' '), text)
-	case kind == parameters:
-		b, err = appendParams(append(b, ' '), text)
 	default:
-		return n.appendScrubbed(b[:start], f.Raw), nil
+		b, err = appendParams(append(b, ' '), text)
 	}
 	if err != nil {
 		return nil, err

@@ -33,7 +33,6 @@ type Plan struct {
 	Breaks string
 
 	steps []step
-	size  int64 // of the message that it was made for
 }
 
 // step is one piece of the message, from the end of the one before it to end.
@@ -72,8 +71,8 @@ func (p *Plan) Unchanged() bool {
 // Steps is a measure of the memory that p takes: some 80 octets each.
 func (p *Plan) Steps() int { return len(p.steps) }
 
-// NewPlan makes the plan for a need and a message of size octets, which open opens, each
-// time from the start. Errors wrap ErrUnfit or are those of reading.
+// NewPlan makes the plan for a need and a message of size octets, which open
+// opens, each time from the start. Errors wrap ErrUnfit or are those of reading.
 func NewPlan(size int64, n Need, open func() (io.ReadCloser, error)) (*Plan, error) {
 	s := survey{need: n, limits: mime.DefaultLimits(), places: map[*mime.Part]*place{}}
 	if err := each(open, func(r io.Reader) (err error) {
@@ -145,11 +144,12 @@ func (s *survey) charset(i int) string {
 	return "utf-8"
 }
 
-// change labels a part's header, and those of what it lies in.
+// change labels a part's header, and those of what it lies in, which has nothing
+// above 127 any more; where only lines are too long, other parts may.
 func (s *survey) change(p *mime.Part, label string) {
 	for ; p != nil; p, label = s.places[p].within, "7bit" {
 		h := &s.regions[s.places[p].header]
-		if label == "7bit" && (h.label != "" || strings.EqualFold(p.Encoding, "7bit")) {
+		if label == "7bit" && (s.need != SevenBits || h.label != "" || strings.EqualFold(p.Encoding, "7bit")) {
 			continue // it has another one, or none that is wrong
 		}
 		h.label = label
@@ -158,7 +158,7 @@ func (s *survey) change(p *mime.Part, label string) {
 
 // plan decides about every region.
 func (s *survey) plan(size int64) (*Plan, error) {
-	p := &Plan{size: size, steps: make([]step, 0, len(s.regions))}
+	p := &Plan{steps: make([]step, 0, len(s.regions))}
 	for i := range s.regions {
 		r := &s.regions[i]
 		if !s.passes(r) {

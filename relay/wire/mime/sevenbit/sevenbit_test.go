@@ -149,6 +149,16 @@ func TestShortLines(t *testing.T) {
 			"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nschön\n--b\n\n" + strings.Repeat("0123456789", 100) + "\n--b--\n",
 			"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nschön\n--b\nContent-Transfer-Encoding: quoted-printable\n\n" + wrap(strings.Repeat("0123456789", 100)) + "\n--b--\n",
 		},
+		{
+			"what is around it may have 8 bits still",
+			"Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: 8bit\n\n--b\n\nschön\n--b\n\n" + strings.Repeat("0123456789", 100) + "\n--b--\n",
+			"Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: 8bit\n\n--b\n\nschön\n--b\nContent-Transfer-Encoding: quoted-printable\n\n" + wrap(strings.Repeat("0123456789", 100)) + "\n--b--\n",
+		},
+		{
+			"also one for machines, between its words",
+			"References:" + strings.Repeat(" <123456789@b.test>", 60) + "\n\nx\n",
+			"References:" + strings.Repeat(" <123456789@b.test>", 3) + "\n" + strings.Repeat(strings.Repeat(" <123456789@b.test>", 4)+"\n", 14) + " <123456789@b.test>\n\nx\n",
+		},
 		{"a field is folded", "Subject: grün" + strings.Repeat(" 123456789", 100) + "\n\nx\n", "Subject: grün" + strings.Repeat(" 123456789", 6) + "\n" + strings.Repeat(strings.Repeat(" 123456789", 7)+"\n", 13) + strings.Repeat(" 123456789", 3) + "\n\nx\n"},
 	} {
 		got, _, err := convert(t, sevenbit.ShortLines, []byte(crlf(c.in)))
