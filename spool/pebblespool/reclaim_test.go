@@ -2,6 +2,7 @@ package pebblespool_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -18,10 +19,10 @@ import (
 	"tenma/spool/spooltest"
 )
 
-// disk64 is a file system of 64 MiB, of which the spool keeps 16 free.
-type disk64 struct{ *vfs.MemFS }
+// smallDisk is a file system of 24 MiB, of which the spool keeps 6 free.
+type smallDisk struct{ *vfs.MemFS }
 
-func (d disk64) free() (free, total uint64, err error) {
+func (d smallDisk) free() (free, total uint64, err error) {
 	names, err := d.List("spool")
 	used := uint64(0)
 	for _, name := range names {
@@ -29,16 +30,15 @@ func (d disk64) free() (free, total uint64, err error) {
 			used += uint64(info.Size())
 		}
 	}
-	return 64<<20 - min(used, 64<<20), 64 << 20, err
+	return 24<<20 - min(used, 24<<20), 24 << 20, err
 }
 
 // noise is a draft with a body that does not pack.
 func noise(n, size int) spool.Draft {
 	d := storyDraft(n, size)
-	rng := rng(n)
-	for i := range d.Body {
-		d.Body[i] = byte(rng.Uint32())
-	}
+	var seed [32]byte
+	binary.BigEndian.PutUint64(seed[:], uint64(n))
+	_, _ = rand.NewChaCha8(seed).Read(d.Body)
 	return d
 }
 
@@ -69,14 +69,14 @@ func TestRoomOfRemovedMail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk := disk64{vfs.NewMem()}
+				disk := smallDisk{vfs.NewMem()}
 				s, stop := started(t, pebblespool.Options{FS: disk, Memory: -1, MemTable: 1 << 20, MinFreePercent: 25, FreeSpace: disk.free, LogAhead: -1})
 				defer stop()
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				go func() { _ = s.Feed(ctx, func(spool.Entry) {}) }()
 				mail := fill(t, s, 1)
-				if len(mail) < 500 {
+				if len(mail) < 300 {
 					t.Fatalf("full after %d messages", len(mail))
 				}
 				var left []spool.Draft
@@ -116,7 +116,7 @@ func TestReclaimKeepsMail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rng, fs := rng(1), vfs.NewMem()
 		mail := map[int]spool.Draft{}
-		const wave = 300
+		const wave = 200
 		n, found := 0, 0
 		for range 3 {
 			s, stop := started(t, pebblespool.Options{FS: fs, Memory: -1, MemTable: 1 << 20, LogAhead: -1})
