@@ -76,6 +76,13 @@ func (w *wild) answer(nc net.Conn, good string) (string, bool) {
 	return reply, !strings.HasPrefix(reply, "421")
 }
 
+// hasRefused reports that some answer so far was a refusal for good.
+func (w *wild) hasRefused() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refused
+}
+
 func (w *wild) serve(nc net.Conn) {
 	defer nc.Close() //nolint:errcheck // a test's server
 	in := bufio.NewReader(nc)
@@ -242,7 +249,7 @@ func wildRun(t *testing.T, cfg delivery.Config, dice []byte, messages, recipient
 				mu.Lock()
 				sent[a.Envelope.MsgID] = true
 				mu.Unlock()
-			case o.Fate() == mail.Failed && (o.Host == "" || !w.refused):
+			case o.Fate() == mail.Failed && (o.Host == "" || !w.hasRefused()):
 				complain("failed though nobody said so: %+v", *o)
 			}
 		}
