@@ -31,8 +31,8 @@ type deed struct {
 	floor uint32    // the highest UID where it goes when it was asked for
 }
 
-// incoming is a message that was handed in for an account and not seen yet.
-type incoming struct {
+// arriving is a message that was handed in for an account and not seen yet.
+type arriving struct {
 	id   string
 	sure bool // its 250 was heard, or somebody else has it
 	// The highest UID of INBOX when it was handed in.
@@ -47,7 +47,7 @@ type place struct{ account, folder string }
 type journal struct {
 	mu       sync.Mutex
 	letters  map[*letter]bool
-	coming   map[string]map[string]*incoming // by account and id
+	coming   map[string]map[string]*arriving // by account and id
 	claimed  map[string]bool                 // account and id
 	deeds    map[*deed]bool                  // asked and not answered
 	uids     map[place]map[uint32]string     // every UID that was ever seen: whose it is
@@ -64,7 +64,7 @@ type journal struct {
 
 func newJournal() *journal {
 	return &journal{
-		letters: map[*letter]bool{}, coming: map[string]map[string]*incoming{}, claimed: map[string]bool{}, deeds: map[*deed]bool{},
+		letters: map[*letter]bool{}, coming: map[string]map[string]*arriving{}, claimed: map[string]bool{}, deeds: map[*deed]bool{},
 		uids: map[place]map[uint32]string{}, highest: map[place]uint32{}, validity: map[place]uint32{}, modSeq: map[place]uint64{}, judged: map[string]uint32{},
 		done: map[string]int{}, open: map[string]int{}, took: map[string]int{},
 	}
@@ -100,9 +100,9 @@ func (j *journal) expect(id string, accounts ...string) {
 	defer j.mu.Unlock()
 	for _, a := range accounts {
 		if j.coming[a] == nil {
-			j.coming[a] = map[string]*incoming{}
+			j.coming[a] = map[string]*arriving{}
 		}
-		j.coming[a][id] = &incoming{id: id, floor: j.highest[place{a, "INBOX"}]}
+		j.coming[a][id] = &arriving{id: id, floor: j.highest[place{a, "INBOX"}]}
 	}
 }
 
@@ -145,7 +145,7 @@ func (j *journal) seen(account string, uid uint32, id string) {
 }
 
 // arrived makes a letter of a message that came in. mu is held.
-func (j *journal) arrived(account string, uid uint32, id string, in *incoming) {
+func (j *journal) arrived(account string, uid uint32, id string, in *arriving) {
 	delete(j.coming[account], id)
 	if in.broken {
 		j.took["delivery"]++
