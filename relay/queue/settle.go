@@ -32,10 +32,13 @@ func (s *shard) finished(p *part, outs []mail.Outcome) {
 	}
 	if len(w.To) > 0 {
 		s.decided(l, w)
-	} else if !l.settling {
+	}
+	// A settlement may begin here even so, of what is owed, and must find the count
+	// above zero: Run may be waiting for that zero already.
+	s.advance(l)
+	if !l.settling && len(l.work) == 0 {
 		s.release(l)
 	}
-	s.advance(l)
 }
 
 // setUntriedApart queues the untried recipients of w again and gives the rest.
