@@ -74,7 +74,7 @@ func appendAddresses(b []byte, text string) ([]byte, error) {
 		case strings.IndexByte(",;: \t>)", c) >= 0:
 			b = append(b, c)
 		default:
-			n = phraseEnd(text)
+			n = max(outside(text, "<(,;:"), 1) // words and quoted strings
 			phrase := strings.TrimRight(text[:n], " \t")
 			n = len(phrase)
 			switch {
@@ -123,8 +123,9 @@ func appendComment(b []byte, comment string) []byte {
 	return append(append(append(b, '('), encoded(mime.BEncoding, inner)...), ')')
 }
 
-// phraseEnd gives the length of the words and quoted strings at the start of s.
-func phraseEnd(s string) int {
+// outside gives the place of the first of the octets in stops that stands outside
+// quotation marks, or the length of s.
+func outside(s, stops string) int {
 	quoted := false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -132,8 +133,8 @@ func phraseEnd(s string) int {
 			i++
 		case c == '"':
 			quoted = !quoted
-		case !quoted && strings.IndexByte("<(,;:", c) >= 0:
-			return max(i, 1)
+		case !quoted && strings.IndexByte(stops, c) >= 0:
+			return i
 		}
 	}
 	return len(s)
@@ -158,7 +159,7 @@ func unquoted(s string) string {
 // of parameters beyond ASCII are encoded (RFC 2231 section 4).
 func appendParams(b []byte, text string) ([]byte, error) {
 	for first := true; text != ""; first = false {
-		n := paramEnd(text)
+		n := outside(text, ";")
 		one := text[:n]
 		text = strings.TrimPrefix(text[n:], ";")
 		if !first {
@@ -185,22 +186,6 @@ func appendParams(b []byte, text string) ([]byte, error) {
 
 // maxValue is the longest value, in octets, that fits in a line when encoded.
 const maxValue = 300
-
-// paramEnd gives the length of what comes before the next semicolon.
-func paramEnd(s string) int {
-	quoted := false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == ';' && !quoted:
-			return i
-		}
-	}
-	return len(s)
-}
 
 // appendPercent writes s with escapes for all but letters, digits and a few
 // marks (RFC 2231 section 7, attribute-char). Where it has escapes already, those
