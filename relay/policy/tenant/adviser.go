@@ -1,0 +1,106 @@
+package tenant
+
+import (
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"tenma/relay/wire/smtp"
+)
+
+// Adviser knows the tenants. It may be used from any goroutine.
+type Adviser struct{ now atomic.Pointer[tables] }
+
+// tables are a Config by what is asked. They are never changed.
+type tables struct {
+	byName    map[string]*Tenant
+	byAccount map[string]string // account, or "@domain" -> name
+}
+
+// New makes an Adviser.
+func New(c Config) *Adviser {
+	a := &Adviser{}
+	a.Apply(c)
+	return a
+}
+
+// Apply puts another configuration in force. Mail that was taken keeps its tenant,
+// even one that is gone.
+func (a *Adviser) Apply(c Config) {
+	t := &tables{byName: map[string]*Tenant{}, byAccount: map[string]string{}}
+	for _, one := range c.Tenants {
+		t.byName[one.Name] = &one
+		for _, account := range one.Accounts {
+			t.byAccount[account] = one.Name
+		}
+	}
+	a.now.Store(t)
+}
+
+// Get gives what was set for a tenant; false for a name that is none.
+func (a *Adviser) Get(name string) (Tenant, bool) {
+	t := a.now.Load().byName[name]
+	if t == nil {
+		return Tenant{}, false
+	}
+	return *t, true
+}
+
+// Of gives the tenant of an account, "" if it belongs to none. Where one tenant
+// has the account and another all of its domain, it is the first one's.
+func (a *Adviser) Of(account string) string { return a.now.Load().of(account) }
+
+func (t *tables) of(account string) string {
+	if account == "" || len(t.byAccount) == 0 {
+		return ""
+	}
+	account = strings.ToLower(account)
+	if name := t.byAccount[account]; name != "" {
+		return name
+	}
+	if at := strings.LastIndexByte(account, '@'); at >= 0 {
+		return t.byAccount[account[at:]]
+	}
+	return ""
+}
+
+// Whose gives the tenant of a message that account sends ("": nobody logged in),
+// "" for nobody's. named is what a header field that may be believed says, in any
+// case; ok tells whether there is such a field.
+//
+// The error is a 550 with status 5.7.1 (RFC 3463 section 3.8): the field names no
+// tenant, or another one than the account's own. Where there are no tenants at all
+// nobody reads the field.
+func (a *Adviser) Whose(account, named string, ok bool) (string, error) {
+	t := a.now.Load()
+	own := t.of(account)
+	if !ok || len(t.byName) == 0 {
+		return own, nil
+	}
+	name := strings.ToLower(named)
+	switch {
+	case t.byName[name] == nil:
+		return "", smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s: %+q is no tenant of this relay", Field, clip(named))
+	case own != "" && name != own:
+		return "", smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send for tenant %s", account, name)
+	}
+	return name, nil
+}
+
+// Field is the header field that names the tenant of a message.
+const Field = "X-Tenma-Tenant"
+
+// clip keeps what a client wrote fit for a reply.
+func clip(s string) string { return s[:min(len(s), MaxName)] }
+
+// MaySend reports whether a tenant may send as an address of d, and be signed for
+// it: d is one of its domains or below one. A name that is no tenant may nothing.
+func (a *Adviser) MaySend(name string, d smtp.Domain) bool {
+	t := a.now.Load().byName[name]
+	return t != nil && slices.ContainsFunc(t.Domains, func(granted smtp.Domain) bool { return Covers(granted, d) })
+}
+
+// Covers reports that d is the granted domain or lies below it.
+func Covers(granted, d smtp.Domain) bool {
+	return d == granted || !d.IsLiteral() && strings.HasSuffix(string(d), "."+string(granted))
+}
