@@ -9,46 +9,46 @@ import (
 // accounts reads [auth]: where accounts are known besides the accounts file.
 func (r *reader) accounts(s *section, c *Config) {
 	e := &external.Config{}
-	kind := s.choice("kind", &e.Kind, external.LDAP, external.Command)
+	kind := s.Choice("kind", &e.Kind, external.LDAP, external.Command)
 	keys := map[string]string{} // of one kind only
 	of := func(kind, key string) string { keys[key] = kind; return key }
 
-	s.strings("domains", false, func(v *value) {
-		if d, ok := s.domainOf("domains", v); ok {
+	s.Strings("domains", false, func(v *value) {
+		if d, ok := s.DomainOf("domains", v); ok {
 			e.Domains = append(e.Domains, d)
 		}
 	})
-	s.duration("timeout", &e.Timeout, 100*time.Millisecond, time.Minute)
-	s.integer("workers", &e.Workers, 1, 1000)
-	s.duration("remember", &e.Known, time.Second, 24*time.Hour)
+	s.Duration("timeout", &e.Timeout, 100*time.Millisecond, time.Minute)
+	s.Integer("workers", &e.Workers, 1, 1000)
+	s.Duration("remember", &e.Known, time.Second, 24*time.Hour)
 
-	s.str(of(external.LDAP, "url"), &e.URL)
-	s.boolean(of(external.LDAP, "no_tls"), &e.NoTLS)
-	if v := s.str(of(external.LDAP, "ca"), &e.CA); v != nil {
+	s.String(of(external.LDAP, "url"), &e.URL)
+	s.Bool(of(external.LDAP, "no_tls"), &e.NoTLS)
+	if v := s.String(of(external.LDAP, "ca"), &e.CA); v != nil {
 		e.CA = r.path(e.CA, true)
 	}
-	s.str(of(external.LDAP, "user_dn"), &e.UserDN)
-	s.str(of(external.LDAP, "base"), &e.Base)
-	s.str(of(external.LDAP, "filter"), &e.Filter)
-	s.str(of(external.LDAP, "bind_dn"), &e.BindDN)
+	s.String(of(external.LDAP, "user_dn"), &e.UserDN)
+	s.String(of(external.LDAP, "base"), &e.Base)
+	s.String(of(external.LDAP, "filter"), &e.Filter)
+	s.String(of(external.LDAP, "bind_dn"), &e.BindDN)
 	r.secret(s, of(external.LDAP, "password"), &e.Password)
 
-	s.strings(of(external.Command, "command"), false, func(v *value) { e.Command = append(e.Command, v.text) })
-	s.close()
+	s.Strings(of(external.Command, "command"), false, func(v *value) { e.Command = append(e.Command, v.Text) })
+	s.Close()
 
-	failed := len(r.errs)
-	for _, key := range s.keys {
+	failed := len(r.Errs)
+	for _, key := range s.Keys {
 		if want := keys[key]; want != "" && e.Kind != "" && want != e.Kind {
-			s.errorf(s.keyAt[key], "%s is for kind = %q, not %q", key, want, e.Kind)
+			s.Errorf(s.KeyAt[key], "%s is for kind = %q, not %q", key, want, e.Kind)
 		}
 	}
 	switch {
-	case kind == nil && len(s.keys) > 0 && s.values["kind"] == nil:
-		s.errorf(s.at, `[auth] has no kind; write kind = "ldap" or "command"`)
-	case kind == nil, len(r.errs) > failed, r.peek:
+	case kind == nil && len(s.Keys) > 0 && s.Values["kind"] == nil:
+		s.Errorf(s.At, `[auth] has no kind; write kind = "ldap" or "command"`)
+	case kind == nil, len(r.Errs) > failed, r.peek:
 	default:
 		if _, err := external.New(*e); err != nil {
-			s.errorf(s.at, "[auth] cannot work: %v", err)
+			s.Errorf(s.At, "[auth] cannot work: %v", err)
 		}
 	}
 	if kind != nil {

@@ -10,18 +10,18 @@ import (
 // one. It is read once, by a start or a reload.
 func (r *reader) clientCertificate(s *section, demand mail.TLSDemand) *tls.Certificate {
 	var cert, key string
-	certAt, keyAt := s.str("certificate", &cert), s.str("key", &key)
+	certAt, keyAt := s.String("certificate", &cert), s.String("key", &key)
 	switch {
 	case certAt == nil && keyAt == nil:
 		return nil
 	case certAt == nil:
-		s.errorf(keyAt.at, "key is set but certificate is not")
+		s.Errorf(keyAt.At, "key is set but certificate is not")
 		return nil
 	case keyAt == nil:
-		s.errorf(certAt.at, "certificate is set but key is not")
+		s.Errorf(certAt.At, "certificate is set but key is not")
 		return nil
 	case demand == mail.TLSNone:
-		s.errorf(certAt.at, `without TLS no certificate is shown; leave tls = "none" or certificate out`)
+		s.Errorf(certAt.At, `without TLS no certificate is shown; leave tls = "none" or certificate out`)
 		return nil
 	}
 	return r.pair(certAt, keyAt, r.path(cert, true), r.path(key, true))

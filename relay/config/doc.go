@@ -11,8 +11,8 @@
 //
 // A decoder stops at the first value of a wrong type and forgets where values
 // stood. An operator who edits a file at night wants all errors at once, each
-// at its place, also those that only two values together make. So the library
-// checks the language and gives the syntax tree (tree.go); sections are then
-// read key by key (read.go), and a key is known because somebody asked for it.
-// That list is also what the reference page is checked against (Keys).
+// at its place, also those that only two values together make. So package
+// document gives the syntax tree with places; sections are then read key by key,
+// and a key is known because somebody asked for it. That list is also what the
+// reference page is checked against (Keys).
 package config

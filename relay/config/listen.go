@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tenma/relay/admin"
+	"tenma/relay/config/document"
 	"tenma/relay/ingress"
 	"tenma/relay/wire/smtp"
 )
@@ -16,18 +17,18 @@ import (
 // listeners reads every [[listen]] and what they mean together.
 func (r *reader) listeners(s *section, c *Config) {
 	l := &listenReader{reader: r, c: c}
-	s.each("listen", l.one)
+	s.Each("listen", l.one)
 	r.relays = l.relays
 }
 
 // useful tells what the listeners lack as a whole, once nothing else is wrong.
 func (r *reader) useful(c *Config) {
 	switch {
-	case len(r.errs) > 0:
+	case len(r.Errs) > 0:
 	case len(c.Ingress.Listeners)+len(c.Admin.Listeners)+len(c.IMAP.Listeners)+len(c.POP3.Listeners) == 0:
-		r.errorf(place{}, "nothing listens: add a [[listen]] with protocol and address")
+		r.Errorf(place{}, "nothing listens: add a [[listen]] with protocol and address")
 	case len(c.Ingress.Listeners) > 0 && !r.relays:
-		r.warnf(place{}, "no listener lets anyone relay: none has relay_from, and none offers AUTH over TLS")
+		r.Warnf(place{}, "no listener lets anyone relay: none has relay_from, and none offers AUTH over TLS")
 	}
 }
 
@@ -48,13 +49,13 @@ type taken struct {
 
 func (l *listenReader) one(s *section) {
 	var protocol, address string
-	p := s.str("protocol", &protocol)
-	a := s.str("address", &address)
-	if p == nil && s.values["protocol"] == nil {
-		s.errorf(s.at, `[[listen]] has no protocol; write protocol = "smtp"`)
+	p := s.String("protocol", &protocol)
+	a := s.String("address", &address)
+	if p == nil && s.Values["protocol"] == nil {
+		s.Errorf(s.At, `[[listen]] has no protocol; write protocol = "smtp"`)
 	}
-	if a == nil && s.values["address"] == nil {
-		s.errorf(s.at, `[[listen]] has no address; write address = "127.0.0.1:2525"`)
+	if a == nil && s.Values["address"] == nil {
+		s.Errorf(s.At, `[[listen]] has no address; write address = "127.0.0.1:2525"`)
 	}
 	if a != nil {
 		address = l.address(s, a)
@@ -68,8 +69,8 @@ func (l *listenReader) one(s *section) {
 	}
 	l.modes(s, &in, protocol)
 	only := false
-	if v := s.boolean("setup_only", &only); v != nil && protocol != "http" && protocol != "imap" && protocol != "pop3" {
-		s.errorf(s.keyAt["setup_only"], "setup_only is for protocol http")
+	if v := s.Bool("setup_only", &only); v != nil && protocol != "http" && protocol != "imap" && protocol != "pop3" {
+		s.Errorf(s.KeyAt["setup_only"], "setup_only is for protocol http")
 	}
 	switch protocol {
 	case "smtp", "lmtp":
@@ -88,11 +89,11 @@ func (l *listenReader) one(s *section) {
 		case "https", "imaps", "pop3s":
 			hint = fmt.Sprintf(`; it is protocol = %q with tls = "implicit"`, strings.TrimSuffix(protocol, "s"))
 		default:
-			if n := nearest(protocol, words); n != "" {
+			if n := document.Nearest(protocol, words); n != "" {
 				hint = "; did you mean " + strconv.Quote(n) + "?"
 			}
 		}
-		s.errorf(p.at, "protocol must be one of %s, not %q%s", quoted(words), clip(protocol), hint)
+		s.Errorf(p.At, "protocol must be one of %s, not %q%s", document.Quoted(words), document.Clip(protocol), hint)
 	}
 }
 
@@ -102,43 +103,43 @@ func (l *listenReader) modes(s *section, in *ingress.Listener, protocol string) 
 	if mode == "" {
 		mode = "off"
 	}
-	tlsAt := s.choice("tls", &mode, "off", "starttls", "implicit")
+	tlsAt := s.Choice("tls", &mode, "off", "starttls", "implicit")
 	in.TLS = ingress.TLSMode(mode)
 
 	must := "optional"
 	if in.TLS == ingress.TLSOff || in.LMTP {
 		must = "off"
 	}
-	authAt := s.choice("auth", &must, "off", "optional", "required")
+	authAt := s.Choice("auth", &must, "off", "optional", "required")
 	in.Auth = ingress.AuthMode(must)
 	in.Submission = in.Auth == ingress.AuthMust
 
-	relayAt := s.prefixes("relay_from", &in.RelayFrom)
+	relayAt := s.Prefixes("relay_from", &in.RelayFrom)
 	var lf string
-	if s.choice("bare_lf", &lf, "refuse", "normalize") != nil {
+	if s.Choice("bare_lf", &lf, "refuse", "normalize") != nil {
 		in.BareLF = ingress.BareLF(lf)
 	}
-	s.boolean("submission", &in.Submission)
-	s.boolean("trust_tenant_header", &in.TrustTenantHeader)
-	s.prefixes("proxy_protocol_from", &in.ProxyFrom)
+	s.Bool("submission", &in.Submission)
+	s.Bool("trust_tenant_header", &in.TrustTenantHeader)
+	s.Prefixes("proxy_protocol_from", &in.ProxyFrom)
 
 	if protocol != "smtp" && protocol != "lmtp" {
 		return
 	}
 	if in.TLS == ingress.TLSOff && in.Auth != ingress.AuthOff {
-		at := s.at
+		at := s.At
 		if authAt != nil {
-			at = authAt.at
+			at = authAt.At
 		} else if tlsAt != nil {
-			at = tlsAt.at
+			at = tlsAt.At
 		}
-		s.errorf(at, `auth = %q with tls = "off": passwords are never taken without TLS, so nobody could log in; set tls, or auth = "off"`, must)
+		s.Errorf(at, `auth = %q with tls = "off": passwords are never taken without TLS, so nobody could log in; set tls, or auth = "off"`, must)
 	}
 	if len(in.RelayFrom) > 0 || in.Auth != ingress.AuthOff {
 		l.relays = true
 	}
 	if relayAt != nil {
-		l.openRelay(s, in, relayAt.at)
+		l.openRelay(s, in, relayAt.At)
 	}
 }
 
@@ -149,9 +150,9 @@ func (l *listenReader) openRelay(s *section, in *ingress.Listener, at place) {
 	}
 	for _, p := range in.RelayFrom {
 		if p.Bits() == 0 {
-			s.warnf(at, "open relay: relay_from %s lets anyone send to anyone through %s; it will be found and blocklisted within hours", p, in.Address)
+			s.Warnf(at, "open relay: relay_from %s lets anyone send to anyone through %s; it will be found and blocklisted within hours", p, in.Address)
 		} else if p.Addr().Is4() && p.Bits() < 8 || p.Addr().Is6() && p.Bits() < 16 {
-			s.warnf(at, "relay_from %s holds more addresses than any one network has; is this an open relay?", p)
+			s.Warnf(at, "relay_from %s holds more addresses than any one network has; is this an open relay?", p)
 		}
 	}
 }
@@ -159,11 +160,11 @@ func (l *listenReader) openRelay(s *section, in *ingress.Listener, at place) {
 func (l *listenReader) http(s *section, in ingress.Listener, only bool) {
 	l.only(s, "http", "protocol", "address", "tls", "setup_only")
 	if in.TLS == ingress.TLSStart {
-		s.errorf(s.values["tls"].at, `tls = "starttls" does not exist for http; write "off" or "implicit"`)
+		s.Errorf(s.Values["tls"].At, `tls = "starttls" does not exist for http; write "off" or "implicit"`)
 	}
 	host, _, err := net.SplitHostPort(in.Address)
 	if err == nil && in.TLS == ingress.TLSOff && !isLoopback(host) && !only {
-		s.warnf(s.values["address"].at, `http without tls on %s: the admin token crosses the network in the clear; use tls = "implicit" or a loopback address`, in.Address)
+		s.Warnf(s.Values["address"].At, `http without tls on %s: the admin token crosses the network in the clear; use tls = "implicit" or a loopback address`, in.Address)
 	}
 	l.c.Admin.Listeners = append(l.c.Admin.Listeners, admin.Listener{Address: in.Address, TLS: in.TLS == ingress.TLSImplicit, SetupOnly: only})
 }
@@ -172,42 +173,42 @@ func (l *listenReader) http(s *section, in ingress.Listener, only bool) {
 func (l *listenReader) limits(s *section) (ingress.Limits, bool) {
 	m := ingress.DefaultLimits()
 	before := m
-	s.integer("max_connections", &m.Connections, 1, 1e6)
-	s.integer("max_connections_per_ip", &m.ConnectionsPerIP, 1, 1e6)
-	s.integer("max_connection_rate_per_ip", &m.RatePerIP, 1, 1e6)
-	s.integer("max_messages", &m.Messages, 1, 1e9)
-	s.size("max_message_size", &m.MessageSize, 1024, 1<<40)
-	s.integer("max_recipients", &m.Recipients, 1, 100000)
-	s.integer("max_commands", &m.Commands, 10, 1e6)
-	s.integer("max_errors", &m.Errors, 1, 1e6)
-	s.duration("idle_timeout", &m.Idle, time.Second, time.Hour)
-	s.duration("idle_timeout_under_load", &m.IdleUnderLoad, time.Second, time.Hour)
-	s.duration("body_timeout", &m.Body, time.Second, 24*time.Hour)
-	s.integer("min_body_rate", &m.BodyRate, 1, 1e9)
+	s.Integer("max_connections", &m.Connections, 1, 1e6)
+	s.Integer("max_connections_per_ip", &m.ConnectionsPerIP, 1, 1e6)
+	s.Integer("max_connection_rate_per_ip", &m.RatePerIP, 1, 1e6)
+	s.Integer("max_messages", &m.Messages, 1, 1e9)
+	s.Size("max_message_size", &m.MessageSize, 1024, 1<<40)
+	s.Integer("max_recipients", &m.Recipients, 1, 100000)
+	s.Integer("max_commands", &m.Commands, 10, 1e6)
+	s.Integer("max_errors", &m.Errors, 1, 1e6)
+	s.Duration("idle_timeout", &m.Idle, time.Second, time.Hour)
+	s.Duration("idle_timeout_under_load", &m.IdleUnderLoad, time.Second, time.Hour)
+	s.Duration("body_timeout", &m.Body, time.Second, 24*time.Hour)
+	s.Integer("min_body_rate", &m.BodyRate, 1, 1e9)
 	if m.Recipients < 100 {
-		s.warnf(s.values["max_recipients"].at, "max_recipients is below the 100 that RFC 5321 section 4.5.3.1.8 asks for")
+		s.Warnf(s.Values["max_recipients"].At, "max_recipients is below the 100 that RFC 5321 section 4.5.3.1.8 asks for")
 	}
 	return m, m != before
 }
 
 // address checks "host:port" and that no other listener has it.
 func (l *listenReader) address(s *section, v *value) string {
-	host, port, err := net.SplitHostPort(v.text)
+	host, port, err := net.SplitHostPort(v.Text)
 	n, errPort := strconv.ParseUint(port, 10, 16)
 	if err != nil || errPort != nil {
-		s.errorf(v.at, `address: %q is not "host:port"; write "127.0.0.1:2525", "[::1]:2525" or ":25" for all addresses`, clip(v.text))
+		s.Errorf(v.At, `address: %q is not "host:port"; write "127.0.0.1:2525", "[::1]:2525" or ":25" for all addresses`, document.Clip(v.Text))
 		return ""
 	}
 	if host != "" && !isIP(host) {
 		if _, err := smtp.ParseDomain(host); err != nil {
-			s.errorf(v.at, "address: %q is neither an address nor a host name", clip(host))
+			s.Errorf(v.At, "address: %q is neither an address nor a host name", document.Clip(host))
 			return ""
 		}
 	}
-	here := taken{v.text, host, port, v.at}
+	here := taken{v.Text, host, port, v.At}
 	for _, t := range l.taken {
 		if n != 0 && t.port == port && overlap(t.host, host) {
-			s.errorf(v.at, "address %s is already taken by the listener %s in line %d", v.text, t.text, t.at.line)
+			s.Errorf(v.At, "address %s is already taken by the listener %s in line %d", v.Text, t.text, t.at.Line)
 			break
 		}
 	}
@@ -215,7 +216,7 @@ func (l *listenReader) address(s *section, v *value) string {
 	if a, err := netip.ParseAddr(host); err == nil && n == uint64(l.c.Route.Port) {
 		l.c.Route.Own = append(l.c.Route.Own, a)
 	}
-	return v.text
+	return v.Text
 }
 
 // overlap reports whether two listeners of one port get in each other's way: a

@@ -12,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"tenma/relay/config/units"
+	"tenma/relay/config/document"
+	"tenma/relay/config/document/units"
 	"tenma/relay/policy/dkim"
 	"tenma/relay/wire/smtp"
 )
@@ -112,22 +113,23 @@ func ParseDuration(s string) (time.Duration, error) { return units.ParseDuration
 
 // parse is Load without the file system of its own.
 func parse(file, abs string, text []byte, w world) (*Config, []Warning, Errors) {
-	root, p := document(file, text)
+	root, p := document.Parse(file, text)
 	if p != nil {
 		return nil, nil, Errors{p}
 	}
-	r := &reader{world: w, file: file, dir: filepath.Dir(abs), schema: map[string][]string{}}
+	r := &reader{Reader: document.NewReader(file), world: w, dir: filepath.Dir(abs)}
+	r.Explain = explain
 	cfg := r.config(root)
 	cfg.Path = abs
-	slices.SortStableFunc(r.errs, byPlace)
-	slices.SortStableFunc(r.warnings, byPlace)
-	return cfg, r.warnings, r.errs
+	slices.SortStableFunc(r.Errs, document.ByPlace)
+	slices.SortStableFunc(r.Warnings, document.ByPlace)
+	return cfg, r.Warnings, r.Errs
 }
 
 // schema gives every key that is known, by section.
 func schema() map[string][]string {
 	const one = "[[listen]]\n[[route]]\n[[domain]]\n[[alias]]\n[[dkim]]\n"
-	root, _ := document("", []byte(one))
+	root, _ := document.Parse("", []byte(one))
 	w := world{
 		hostname: func() (string, error) { return "", nil },
 		getenv:   func(string) (string, bool) { return "", false },
@@ -135,9 +137,9 @@ func schema() map[string][]string {
 		exists:   func(string) bool { return false },
 		peek:     true,
 	}
-	r := &reader{world: w, dir: "/", schema: map[string][]string{}}
+	r := &reader{Reader: document.NewReader(""), world: w, dir: "/"}
 	r.config(root)
-	return r.schema
+	return r.Known
 }
 
 // Keys lists every key that a configuration may have, as "section.key",
@@ -151,6 +153,24 @@ func Keys() []string {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// explain says more about a key that its section does not know: what is not
+// built yet, and where the key belongs.
+func explain(section, key string) string {
+	if why := notYet(section, key); why != "" {
+		return ": " + why
+	}
+	elsewhere := schema()
+	for _, other := range slices.Sorted(maps.Keys(elsewhere)) {
+		if slices.Contains(elsewhere[other], key) {
+			if other == "" {
+				return "; it belongs at the top of the file, before any [table]"
+			}
+			return "; it belongs in " + document.Title(other)
+		}
+	}
+	return ""
 }
 
 // notYet explains the keys that the documentation of later versions has.

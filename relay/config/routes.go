@@ -10,6 +10,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"tenma/relay/config/document"
 	"tenma/relay/mail"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
@@ -20,26 +21,26 @@ import (
 // routes reads every [[route]].
 func (r *reader) routes(s *section, c *Config) {
 	seen := map[string]int{}
-	s.each("route", func(s *section) {
+	s.Each("route", func(s *section) {
 		rule := route.Rule{}
-		d := s.str("domain", &rule.Domain)
+		d := s.String("domain", &rule.Domain)
 		if d != nil {
 			r.pattern(s, d, &rule)
 			if line := seen[rule.Domain] + seen["*"]; line > 0 {
-				s.warnf(d.at, "this route is never used: the one in line %d matches first", line)
+				s.Warnf(d.At, "this route is never used: the one in line %d matches first", line)
 			} else {
-				seen[rule.Domain] = d.at.line
+				seen[rule.Domain] = d.At.Line
 			}
-		} else if s.values["domain"] == nil {
-			s.errorf(s.at, `[[route]] has no domain; write domain = "corp.test", "*.corp.test" or "*"`)
+		} else if s.Values["domain"] == nil {
+			s.Errorf(s.At, `[[route]] has no domain; write domain = "corp.test", "*.corp.test" or "*"`)
 		}
 		t := &target{}
-		to := s.strings("to", true, func(v *value) { t.add(s, v) })
-		if to == nil && s.values["to"] == nil {
-			s.errorf(s.at, `[[route]] has no to; write to = "smtp://host:port"`)
+		to := s.Strings("to", true, func(v *value) { t.add(s, v) })
+		if to == nil && s.Values["to"] == nil {
+			s.Errorf(s.At, `[[route]] has no to; write to = "smtp://host:port"`)
 		}
-		if to != nil && to.kind == unstable.Array && len(to.items) == 0 {
-			s.errorf(to.at, `to is empty; write "smtp://host:port", "mx" or "discard"`)
+		if to != nil && to.Kind == unstable.Array && len(to.Items) == 0 {
+			s.Errorf(to.At, `to is empty; write "smtp://host:port", "mx" or "discard"`)
 		}
 		rule.Kind, rule.Hosts, rule.LMTP = t.kind, t.hosts, t.scheme == "lmtp"
 		rule.Auth = r.credentials(s)
@@ -50,13 +51,13 @@ func (r *reader) routes(s *section, c *Config) {
 }
 
 func (r *reader) pattern(s *section, v *value, rule *route.Rule) {
-	if v.text == "*" {
+	if v.Text == "*" {
 		return
 	}
-	base, below := strings.CutPrefix(v.text, "*.")
+	base, below := strings.CutPrefix(v.Text, "*.")
 	d, err := smtp.ParseDomain(base)
 	if err != nil || strings.Contains(base, "*") {
-		s.errorf(v.at, `domain: %q is no pattern; write "corp.test", "*.corp.test" (all below it) or "*" (all)`, clip(v.text))
+		s.Errorf(v.At, `domain: %q is no pattern; write "corp.test", "*.corp.test" (all below it) or "*" (all)`, document.Clip(v.Text))
 		return
 	}
 	rule.Domain = string(d)
@@ -73,19 +74,19 @@ type target struct {
 }
 
 func (t *target) add(s *section, v *value) {
-	scheme, rest, isURL := strings.Cut(v.text, "://")
+	scheme, rest, isURL := strings.Cut(v.Text, "://")
 	if !isURL {
-		scheme = v.text
+		scheme = v.Text
 	}
 	if t.scheme != "" && (t.scheme != scheme || !isURL) {
-		s.errorf(v.at, "to: hosts of one route must have one scheme; this is %q after %q", clip(v.text), t.scheme)
+		s.Errorf(v.At, "to: hosts of one route must have one scheme; this is %q after %q", document.Clip(v.Text), t.scheme)
 		return
 	}
 	ports := map[string]string{"smtp": "25", "smtps": "465", "lmtp": "24"}
 	switch {
-	case v.text == "discard":
+	case v.Text == "discard":
 		t.kind = mail.Discard
-	case v.text == "mx":
+	case v.Text == "mx":
 		t.kind = mail.ByMX
 	case isURL && ports[scheme] != "":
 		t.kind = mail.ByHost
@@ -97,10 +98,10 @@ func (t *target) add(s *section, v *value) {
 		t.hosts = append(t.hosts, h)
 	default:
 		hint := ""
-		if !strings.Contains(v.text, "://") && strings.ContainsAny(v.text, ".:") {
-			hint = "; did you mean " + strconv.Quote("smtp://"+clip(v.text)) + "?"
+		if !strings.Contains(v.Text, "://") && strings.ContainsAny(v.Text, ".:") {
+			hint = "; did you mean " + strconv.Quote("smtp://"+document.Clip(v.Text)) + "?"
 		}
-		s.errorf(v.at, `to must be "smtp://host:port", "smtps://...", "lmtp://...", "mx" or "discard", not %q%s`, clip(v.text), hint)
+		s.Errorf(v.At, `to must be "smtp://host:port", "smtps://...", "lmtp://...", "mx" or "discard", not %q%s`, document.Clip(v.Text), hint)
 		return
 	}
 	t.scheme = scheme
@@ -109,7 +110,7 @@ func (t *target) add(s *section, v *value) {
 func nextHop(s *section, v *value, rest, defaultPort string) (mail.Host, bool) {
 	rest = strings.TrimSuffix(rest, "/")
 	if strings.Contains(rest, "@") {
-		s.errorf(v.at, `to: name and password do not stand in the address; write user = "..." and password = { file = "..." }`)
+		s.Errorf(v.At, `to: name and password do not stand in the address; write user = "..." and password = { file = "..." }`)
 		return mail.Host{}, false
 	}
 	host, port, err := net.SplitHostPort(rest)
@@ -118,7 +119,7 @@ func nextHop(s *section, v *value, rest, defaultPort string) (mail.Host, bool) {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
-		s.errorf(v.at, "to: %q is not a port from 1 to 65535", clip(port))
+		s.Errorf(v.At, "to: %q is not a port from 1 to 65535", document.Clip(port))
 		return mail.Host{}, false
 	}
 	h := mail.Host{Name: host, Port: uint16(n)}
@@ -128,7 +129,7 @@ func nextHop(s *section, v *value, rest, defaultPort string) (mail.Host, bool) {
 	}
 	d, err := smtp.ParseDomain(host)
 	if err != nil || d.IsLiteral() {
-		s.errorf(v.at, "to: %q is neither a host name nor an address", clip(host))
+		s.Errorf(v.At, "to: %q is neither a host name nor an address", document.Clip(host))
 		return mail.Host{}, false
 	}
 	h.Name = string(d)
@@ -138,17 +139,17 @@ func nextHop(s *section, v *value, rest, defaultPort string) (mail.Host, bool) {
 // credentials reads user and password.
 func (r *reader) credentials(s *section) *mail.Credentials {
 	var user, password string
-	u := s.str("user", &user)
+	u := s.String("user", &user)
 	p := r.secret(s, "password", &password)
 	switch {
 	case u == nil && p == nil:
 		return nil
 	case u == nil:
-		s.errorf(p.at, "password is set but user is not")
+		s.Errorf(p.At, "password is set but user is not")
 		return nil
 	case p == nil:
-		if s.values["password"] == nil {
-			s.errorf(u.at, "user is set but password is not")
+		if s.Values["password"] == nil {
+			s.Errorf(u.At, "user is set but password is not")
 		}
 		return nil
 	}
@@ -158,18 +159,18 @@ func (r *reader) credentials(s *section) *mail.Credentials {
 // secret reads a string, { file = "..." } or { env = "..." }. The value never
 // appears in an error.
 func (r *reader) secret(s *section, key string, into *string) *value {
-	v := s.find(key)
+	v := s.Find(key)
 	switch {
 	case v == nil:
 		return nil
-	case v.kind == unstable.String:
-		*into = v.text
-	case v.table != nil:
-		sub := r.section(s.name+"."+key, v.table)
+	case v.Kind == unstable.String:
+		*into = v.Text
+	case v.Table != nil:
+		sub := r.Section(s.Name+"."+key, v.Table)
 		var file, env string
-		f, e := sub.str("file", &file), sub.str("env", &env)
-		sub.close()
-		delete(r.schema, sub.name) // not a section of its own
+		f, e := sub.String("file", &file), sub.String("env", &env)
+		sub.Close()
+		delete(r.Known, sub.Name) // not a section of its own
 		switch {
 		case r.peek && (f == nil) != (e == nil):
 			return v
@@ -177,30 +178,30 @@ func (r *reader) secret(s *section, key string, into *string) *value {
 			name := r.path(file, true)
 			text, err := r.readFile(name)
 			if err != nil {
-				s.errorf(f.at, "%s: the file %s cannot be read: %s", key, name, plain(err))
+				s.Errorf(f.At, "%s: the file %s cannot be read: %s", key, name, plain(err))
 				return nil
 			}
 			if r.open(name) {
-				s.warnf(f.at, "%s: everyone may read the file %s; chmod o-r", key, name)
+				s.Warnf(f.At, "%s: everyone may read the file %s; chmod o-r", key, name)
 			}
 			*into = strings.TrimRight(string(text), "\r\n")
 		case e != nil && f == nil:
 			text, ok := r.getenv(env)
 			if !ok {
-				s.errorf(e.at, "%s: the environment has no variable %s", key, clip(env))
+				s.Errorf(e.At, "%s: the environment has no variable %s", key, document.Clip(env))
 				return nil
 			}
 			*into = text
 		default:
-			s.errorf(v.at, `%s must be a string, { file = "..." } or { env = "..." }`, key)
+			s.Errorf(v.At, `%s must be a string, { file = "..." } or { env = "..." }`, key)
 			return nil
 		}
 	default:
-		s.errorf(v.at, `%s must be a string, { file = "..." } or { env = "..." }`, key)
+		s.Errorf(v.At, `%s must be a string, { file = "..." } or { env = "..." }`, key)
 		return nil
 	}
 	if *into == "" {
-		s.errorf(v.at, "%s is empty", key)
+		s.Errorf(v.At, "%s is empty", key)
 		return nil
 	}
 	return v
@@ -220,21 +221,21 @@ func (r *reader) demand(s *section, t *target, login *mail.Credentials) mail.TLS
 	if login != nil && !loopback {
 		word = "verified"
 	}
-	v := s.choice("tls", &word, "opportunistic", "none", "required", "verified", "dane")
+	v := s.Choice("tls", &word, "opportunistic", "none", "required", "verified", "dane")
 	switch {
 	case t.kind == mail.Discard && (v != nil || login != nil):
-		s.errorf(s.at, `to = "discard" opens no connection; tls, user and password mean nothing`)
+		s.Errorf(s.At, `to = "discard" opens no connection; tls, user and password mean nothing`)
 	case t.kind == mail.ByMX && login != nil && t.scheme == "mx":
-		s.errorf(s.at, `user and password are for to = "smtp://..." or "smtps://..."; an MX is a stranger`)
+		s.Errorf(s.At, `user and password are for to = "smtp://..." or "smtps://..."; an MX is a stranger`)
 	case t.scheme == "smtps":
 		if v != nil && word != "verified" {
-			s.errorf(v.at, `smtps is TLS from the first octet with a verified certificate; tls = %q contradicts it`, word)
+			s.Errorf(v.At, `smtps is TLS from the first octet with a verified certificate; tls = %q contradicts it`, word)
 		}
 		return mail.TLSImplicit
 	case t.scheme == "lmtp" && word == "dane":
-		s.errorf(v.at, `tls = "dane" is for SMTP; LMTP hosts have no TLSA records`)
+		s.Errorf(v.At, `tls = "dane" is for SMTP; LMTP hosts have no TLSA records`)
 	case login != nil && !loopback && word != "verified" && word != "dane":
-		s.errorf(v.at, `tls = %q with a password: it is only sent over verified TLS; write tls = "verified" or to = "smtps://..."`, word)
+		s.Errorf(v.At, `tls = %q with a password: it is only sent over verified TLS; write tls = "verified" or to = "smtps://..."`, word)
 	}
 	return words[word]
 }
@@ -242,31 +243,31 @@ func (r *reader) demand(s *section, t *target, login *mail.Credentials) mail.TLS
 // domains reads every [[domain]] and [[alias]].
 func (r *reader) domains(s *section, c *Config) {
 	local := map[smtp.Domain]int{}
-	s.each("domain", func(s *section) {
+	s.Each("domain", func(s *section) {
 		var name, rest string
 		who := "accounts"
-		v, catch := s.str("name", &name), s.str("catch_all", &rest)
-		asked := s.choice("recipients", &who, "accounts", "ask", "any")
+		v, catch := s.String("name", &name), s.String("catch_all", &rest)
+		asked := s.Choice("recipients", &who, "accounts", "ask", "any")
 		if v == nil {
-			if s.values["name"] == nil {
-				s.errorf(s.at, `[[domain]] has no name; write name = "example.test"`)
+			if s.Values["name"] == nil {
+				s.Errorf(s.At, `[[domain]] has no name; write name = "example.test"`)
 			}
 			return
 		}
-		d, ok := s.domainOf("name", v)
+		d, ok := s.DomainOf("name", v)
 		switch {
 		case !ok:
 		case local[d] > 0:
-			s.errorf(v.at, "domain %s stands in line %d already", d, local[d])
+			s.Errorf(v.At, "domain %s stands in line %d already", d, local[d])
 		case who != "accounts":
-			local[d] = v.at.line
+			local[d] = v.At.Line
 			c.Elsewhere = append(c.Elsewhere, Elsewhere{Domain: d, Ask: who == "ask"})
-			r.elsewhere = append(r.elsewhere, asked.at)
+			r.elsewhere = append(r.elsewhere, asked.At)
 			if catch != nil {
-				s.errorf(catch.at, "catch_all is for mailboxes that live here, not for recipients = %q", who)
+				s.Errorf(catch.At, "catch_all is for mailboxes that live here, not for recipients = %q", who)
 			}
 		default:
-			local[d] = v.at.line
+			local[d] = v.At.Line
 			c.Auth.Domains = append(c.Auth.Domains, d)
 			c.Route.Local = append(c.Route.Local, d)
 			if catch != nil {
@@ -276,45 +277,45 @@ func (r *reader) domains(s *section, c *Config) {
 	})
 	for d, to := range c.Auth.CatchAll {
 		if local[to.Domain] == 0 {
-			r.warnf(place{local[d], 1}, "catch_all of %s goes to %s elsewhere: all spam for the domain will be sent on from here", d, to)
+			r.Warnf(place{Line: local[d], Column: 1}, "catch_all of %s goes to %s elsewhere: all spam for the domain will be sent on from here", d, to)
 		}
 	}
 	seen := map[string]int{}
-	s.each("alias", func(s *section) {
+	s.Each("alias", func(s *section) {
 		var text string
 		var a auth.Alias
-		v := s.str("address", &text)
+		v := s.String("address", &text)
 		if v != nil {
-			address, ok := s.addressOf("address", v)
+			address, ok := s.AddressOf("address", v)
 			key := strings.ToLower(address.String())
 			switch {
 			case !ok:
 			case local[address.Domain] == 0:
-				s.errorf(v.at, "alias %s is not in a domain that lives here; add [[domain]] name = %q", address, address.Domain)
+				s.Errorf(v.At, "alias %s is not in a domain that lives here; add [[domain]] name = %q", address, address.Domain)
 			case slices.ContainsFunc(c.Elsewhere, func(e Elsewhere) bool { return e.Domain == address.Domain }):
-				s.errorf(v.at, "alias %s is of a domain whose mailboxes are elsewhere; its aliases belong there", address)
+				s.Errorf(v.At, "alias %s is of a domain whose mailboxes are elsewhere; its aliases belong there", address)
 			case seen[key] > 0:
-				s.errorf(v.at, "alias %s stands in line %d already; list every address in its to", address, seen[key])
+				s.Errorf(v.At, "alias %s stands in line %d already; list every address in its to", address, seen[key])
 			default:
-				seen[key] = v.at.line
+				seen[key] = v.At.Line
 			}
 			a.Address = address
-		} else if s.values["address"] == nil {
-			s.errorf(s.at, "[[alias]] has no address")
+		} else if s.Values["address"] == nil {
+			s.Errorf(s.At, "[[alias]] has no address")
 		}
-		to := s.strings("to", true, func(v *value) {
-			if address, ok := s.addressOf("to", v); ok {
+		to := s.Strings("to", true, func(v *value) {
+			if address, ok := s.AddressOf("to", v); ok {
 				if strings.EqualFold(address.String(), a.Address.String()) {
-					s.errorf(v.at, "alias %s goes to itself", address)
+					s.Errorf(v.At, "alias %s goes to itself", address)
 					return
 				}
 				a.To = append(a.To, address)
 			}
 		})
-		if s.values["to"] == nil {
-			s.errorf(s.at, "[[alias]] has no to")
-		} else if to != nil && to.kind == unstable.Array && len(to.items) == 0 {
-			s.errorf(to.at, "to is empty: mail for the alias would go nowhere")
+		if s.Values["to"] == nil {
+			s.Errorf(s.At, "[[alias]] has no to")
+		} else if to != nil && to.Kind == unstable.Array && len(to.Items) == 0 {
+			s.Errorf(to.At, "to is empty: mail for the alias would go nowhere")
 		}
 		c.Auth.Aliases = append(c.Auth.Aliases, a)
 	})
@@ -327,13 +328,13 @@ func (r *reader) behind(c *Config) {
 		n := slices.IndexFunc(c.Route.Rules, func(rule route.Rule) bool { return rule.Domain == string(e.Domain) })
 		switch {
 		case n < 0:
-			r.errorf(r.elsewhere[i], "the mailboxes of %s are elsewhere, and nothing says where; add [[route]] domain = %q with to = \"lmtp://host:port\"", e.Domain, e.Domain)
+			r.Errorf(r.elsewhere[i], "the mailboxes of %s are elsewhere, and nothing says where; add [[route]] domain = %q with to = \"lmtp://host:port\"", e.Domain, e.Domain)
 		case e.Ask && c.Route.Rules[n].Kind != mail.ByHost:
-			r.errorf(r.elsewhere[i], `recipients = "ask" needs a host to ask: the route of %s must go to "lmtp://...", "smtp://..." or "smtps://..."`, e.Domain)
+			r.Errorf(r.elsewhere[i], `recipients = "ask" needs a host to ask: the route of %s must go to "lmtp://...", "smtp://..." or "smtps://..."`, e.Domain)
 		default:
 			e.To = c.Route.Rules[n]
 			if !e.Ask {
-				r.warnf(r.elsewhere[i], "recipients = \"any\": mail for addresses that do not exist is taken, and returned to whomever it names as its sender")
+				r.Warnf(r.elsewhere[i], "recipients = \"any\": mail for addresses that do not exist is taken, and returned to whomever it names as its sender")
 			}
 		}
 	}
@@ -341,7 +342,7 @@ func (r *reader) behind(c *Config) {
 
 // catchAll reads who gets the mail for addresses of d that do not exist.
 func (r *reader) catchAll(s *section, v *value, d smtp.Domain, c *Config) {
-	a, ok := s.addressOf("catch_all", v)
+	a, ok := s.AddressOf("catch_all", v)
 	if !ok {
 		return
 	}
@@ -354,21 +355,21 @@ func (r *reader) catchAll(s *section, v *value, d smtp.Domain, c *Config) {
 // dkim reads every [[dkim]].
 func (r *reader) dkim(s *section, c *Config) {
 	seen := map[string]int{}
-	s.each("dkim", func(s *section) {
+	s.Each("dkim", func(s *section) {
 		var domain, selector, key string
 		var k dkim.Key
-		d, sel, f := s.str("domain", &domain), s.str("selector", &selector), s.str("key", &key)
+		d, sel, f := s.String("domain", &domain), s.String("selector", &selector), s.String("key", &key)
 		for _, name := range []string{"domain", "selector", "key"} {
-			if s.values[name] == nil {
-				s.errorf(s.at, "[[dkim]] has no %s; \"tenma dkim new DOMAIN\" makes a key and prints these lines", name)
+			if s.Values[name] == nil {
+				s.Errorf(s.At, "[[dkim]] has no %s; \"tenma dkim new DOMAIN\" makes a key and prints these lines", name)
 			}
 		}
 		if d != nil {
-			k.Domain, _ = s.domainOf("domain", d)
+			k.Domain, _ = s.DomainOf("domain", d)
 		}
 		if sel != nil {
 			if x, err := smtp.ParseDomain(selector); err != nil || x.IsLiteral() {
-				s.errorf(sel.at, "selector: %q is not a name in the DNS", clip(selector))
+				s.Errorf(sel.At, "selector: %q is not a name in the DNS", document.Clip(selector))
 			} else {
 				k.Selector = string(x)
 			}
@@ -376,13 +377,13 @@ func (r *reader) dkim(s *section, c *Config) {
 		if d != nil && sel != nil {
 			id := path.Join(string(k.Domain), k.Selector)
 			if line := seen[id]; line > 0 {
-				s.errorf(sel.at, "selector %s of %s stands in line %d already", k.Selector, k.Domain, line)
+				s.Errorf(sel.At, "selector %s of %s stands in line %d already", k.Selector, k.Domain, line)
 			}
-			seen[id] = sel.at.line
+			seen[id] = sel.At.Line
 		}
 		if f != nil {
 			k.Path = r.path(key, true)
-			r.key(s, f.at, k)
+			r.key(s, f.At, k)
 		}
 		c.DKIM.Keys = append(c.DKIM.Keys, k)
 	})
@@ -395,14 +396,14 @@ func (r *reader) key(s *section, at place, k dkim.Key) {
 		return
 	}
 	if _, err := r.readFile(k.Path); err != nil {
-		s.errorf(at, "key %s cannot be read: %s; \"tenma dkim new %s\" makes one", k.Path, plain(err), k.Domain)
+		s.Errorf(at, "key %s cannot be read: %s; \"tenma dkim new %s\" makes one", k.Path, plain(err), k.Domain)
 		return
 	}
 	info := r.inspect(k)
 	switch {
 	case info.Err != nil:
-		s.errorf(at, "key %s cannot be used: %v", k.Path, info.Err)
+		s.Errorf(at, "key %s cannot be used: %v", k.Path, info.Err)
 	case info.Warning != "":
-		s.warnf(at, "key %s: %s", k.Path, info.Warning)
+		s.Warnf(at, "key %s: %s", k.Path, info.Warning)
 	}
 }

@@ -13,7 +13,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
-	"tenma/relay/config/units"
+	"tenma/relay/config/document"
+	"tenma/relay/config/document/units"
 	"tenma/relay/delivery"
 	"tenma/relay/delivery/dial"
 	"tenma/relay/ingress"
@@ -28,26 +29,26 @@ const (
 
 // config reads the whole document. Order matters only for what later sections
 // need of earlier ones.
-func (r *reader) config(root *table) *Config {
+func (r *reader) config(root *document.Table) *Config {
 	c := &Config{}
-	s := r.section("", root)
+	s := r.Section("", root)
 	r.identity(s, c)
-	r.tls(s.sub("tls"), c)
-	r.spool(s.sub("spool"), c)
-	r.dns(s.sub("dns"), c)
-	r.delivery(s.sub("delivery"), c)
-	r.log(s.sub("log"), c)
-	r.bounce(s.sub("bounce"), c)
+	r.tls(s.Sub("tls"), c)
+	r.spool(s.Sub("spool"), c)
+	r.dns(s.Sub("dns"), c)
+	r.delivery(s.Sub("delivery"), c)
+	r.log(s.Sub("log"), c)
+	r.bounce(s.Sub("bounce"), c)
 	r.listeners(s, c)
 	r.domains(s, c)
 	r.routes(s, c)
 	r.behind(c)
-	r.mailbox(s.sub("mailbox"), c)
-	r.submission(s.sub("submission"), c)
-	r.accounts(s.sub("auth"), c)
-	r.setup(s.sub("setup"), c)
+	r.mailbox(s.Sub("mailbox"), c)
+	r.submission(s.Sub("submission"), c)
+	r.accounts(s.Sub("auth"), c)
+	r.setup(s.Sub("setup"), c)
 	r.dkim(s, c)
-	s.close()
+	s.Close()
 	r.useful(c)
 	r.derive(c)
 	return c
@@ -56,26 +57,26 @@ func (r *reader) config(root *table) *Config {
 func (r *reader) identity(s *section, c *Config) {
 	c.Hostname = r.systemHostname()
 	var name string
-	v := s.str("hostname", &name)
+	v := s.String("hostname", &name)
 	if v != nil {
 		d, err := smtp.ParseDomain(name)
 		switch {
 		case err != nil:
-			s.errorf(v.at, "hostname: %q is not a host name", clip(name))
+			s.Errorf(v.At, "hostname: %q is not a host name", document.Clip(name))
 		case d.IsLiteral():
-			s.errorf(v.at, "hostname must be a name, not an address; others look it up")
+			s.Errorf(v.At, "hostname must be a name, not an address; others look it up")
 		default:
 			c.Hostname = string(d)
 			if !strings.Contains(c.Hostname, ".") {
-				s.warnf(v.at, "hostname %q has no domain; receivers refuse mail from names that they cannot look up", c.Hostname)
+				s.Warnf(v.At, "hostname %q has no domain; receivers refuse mail from names that they cannot look up", c.Hostname)
 			}
 		}
-	} else if r.file != "" && !strings.Contains(c.Hostname, ".") {
-		s.warnf(place{}, "hostname is not set and the system's, %q, has no domain; receivers refuse mail from names that they cannot look up", c.Hostname)
+	} else if r.File != "" && !strings.Contains(c.Hostname, ".") {
+		s.Warnf(place{}, "hostname is not set and the system's, %q, has no domain; receivers refuse mail from names that they cannot look up", c.Hostname)
 	}
 	dir := "tenma-data"
-	if v := s.str("data_dir", &dir); v != nil && dir == "" {
-		s.errorf(v.at, "data_dir is empty")
+	if v := s.String("data_dir", &dir); v != nil && dir == "" {
+		s.Errorf(v.At, "data_dir is empty")
 	}
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(r.dir, dir)
@@ -86,27 +87,27 @@ func (r *reader) identity(s *section, c *Config) {
 
 func (r *reader) tls(s *section, c *Config) {
 	var cert, key string
-	certAt, keyAt := s.str("certificate", &cert), s.str("key", &key)
+	certAt, keyAt := s.String("certificate", &cert), s.String("key", &key)
 	c.TLS.Minimum = tls.VersionTLS12
-	minimum := s.version("minimum", &c.TLS.Minimum)
+	minimum := s.Version("minimum", &c.TLS.Minimum)
 	if minimum != nil && c.TLS.Minimum < tls.VersionTLS12 {
-		s.warnf(minimum.at, "minimum below 1.2: passwords may cross the network under broken ciphers (RFC 8996)")
+		s.Warnf(minimum.At, "minimum below 1.2: passwords may cross the network under broken ciphers (RFC 8996)")
 	}
-	s.close()
+	s.Close()
 	switch {
 	case certAt == nil && keyAt == nil:
 		c.TLS.Certificate, c.TLS.Key, c.TLS.SelfSigned = c.InData(SelfCert), c.InData(SelfKey), true
 		return
 	case certAt == nil:
-		s.errorf(keyAt.at, "key is set but certificate is not")
+		s.Errorf(keyAt.At, "key is set but certificate is not")
 		return
 	case keyAt == nil:
-		s.errorf(certAt.at, "certificate is set but key is not")
+		s.Errorf(certAt.At, "certificate is set but key is not")
 		return
 	}
 	c.TLS.Certificate, c.TLS.Key = r.path(cert, true), r.path(key, true)
 	if pair := r.pair(certAt, keyAt, c.TLS.Certificate, c.TLS.Key); pair != nil {
-		r.leaf(certAt.at, pair.Leaf, c.Hostname)
+		r.leaf(certAt.At, pair.Leaf, c.Hostname)
 	}
 }
 
@@ -118,200 +119,190 @@ func (r *reader) pair(certAt, keyAt *value, cert, key string) *tls.Certificate {
 	}
 	certText, err := r.readFile(cert)
 	if err != nil {
-		r.errorf(certAt.at, "certificate %s cannot be read: %s", cert, plain(err))
+		r.Errorf(certAt.At, "certificate %s cannot be read: %s", cert, plain(err))
 	}
 	keyText, errKey := r.readFile(key)
 	if errKey != nil {
-		r.errorf(keyAt.at, "key %s cannot be read: %s", key, plain(errKey))
+		r.Errorf(keyAt.At, "key %s cannot be read: %s", key, plain(errKey))
 	}
 	if err != nil || errKey != nil {
 		return nil
 	}
 	if r.open(key) {
-		r.warnf(keyAt.at, "everyone may read the key %s; chmod o-r", key)
+		r.Warnf(keyAt.At, "everyone may read the key %s; chmod o-r", key)
 	}
 	pair, err := tls.X509KeyPair(certText, keyText)
 	if err != nil {
-		r.errorf(certAt.at, "certificate and key are not a usable pair: %s", strings.TrimPrefix(err.Error(), "tls: "))
+		r.Errorf(certAt.At, "certificate and key are not a usable pair: %s", strings.TrimPrefix(err.Error(), "tls: "))
 		return nil
 	}
 	return &pair
-}
-
-// version reads a TLS version.
-func (s *section) version(key string, into *uint16) *value {
-	var word string
-	v := s.choice(key, &word, "1.0", "1.1", "1.2", "1.3")
-	if v != nil {
-		*into = map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[word]
-	}
-	return v
 }
 
 func (r *reader) leaf(at place, leaf *x509.Certificate, hostname string) {
 	switch {
 	case leaf == nil:
 	case r.now.After(leaf.NotAfter):
-		r.warnf(at, "the certificate expired on %s; senders that check will not deliver", leaf.NotAfter.Format(time.DateOnly))
+		r.Warnf(at, "the certificate expired on %s; senders that check will not deliver", leaf.NotAfter.Format(time.DateOnly))
 	case r.now.Before(leaf.NotBefore):
-		r.warnf(at, "the certificate is valid only from %s on", leaf.NotBefore.Format(time.DateOnly))
+		r.Warnf(at, "the certificate is valid only from %s on", leaf.NotBefore.Format(time.DateOnly))
 	case leaf.VerifyHostname(hostname) != nil:
-		r.warnf(at, "the certificate does not name %s, the hostname", hostname)
+		r.Warnf(at, "the certificate does not name %s, the hostname", hostname)
 	}
 }
 
 func (r *reader) spool(s *section, c *Config) {
 	c.Spool = Spool{Dir: c.InData(SpoolDir), Sync: true, Memory: 256 << 20, MinFreePercent: 5}
 	var dirs []string
-	if v := s.strings("directories", false, func(v *value) { dirs = append(dirs, r.path(v.text, false)) }); v != nil {
+	if v := s.Strings("directories", false, func(v *value) { dirs = append(dirs, r.path(v.Text, false)) }); v != nil {
 		switch len(dirs) {
 		case 0:
-			s.errorf(v.at, "directories is empty")
+			s.Errorf(v.At, "directories is empty")
 		case 1:
 			c.Spool.Dir = dirs[0]
 		default:
-			s.errorf(v.at, "more than one spool directory is not built yet; name one")
+			s.Errorf(v.At, "more than one spool directory is not built yet; name one")
 		}
 	}
-	if v := s.boolean("sync", &c.Spool.Sync); v != nil && !c.Spool.Sync {
-		s.warnf(v.at, "sync is false: mail that was answered 250 is lost when the power fails or the kernel stops")
+	if v := s.Bool("sync", &c.Spool.Sync); v != nil && !c.Spool.Sync {
+		s.Warnf(v.At, "sync is false: mail that was answered 250 is lost when the power fails or the kernel stops")
 	}
-	s.size("memory", &c.Spool.Memory, 1<<20, tera)
+	s.Size("memory", &c.Spool.Memory, 1<<20, tera)
 	r.minFree(s, c)
-	s.close()
+	s.Close()
 }
 
 // minFree reads "5%" or "10GiB".
 func (r *reader) minFree(s *section, c *Config) {
-	v := s.typed("min_free_disk", unstable.String, `a part such as "5%" or a size such as "10GiB"`)
+	v := s.Typed("min_free_disk", unstable.String, `a part such as "5%" or a size such as "10GiB"`)
 	if v == nil {
 		return
 	}
-	if number, percent := strings.CutSuffix(v.text, "%"); percent {
+	if number, percent := strings.CutSuffix(v.Text, "%"); percent {
 		p, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 		if err != nil || math.IsNaN(p) || p < 0 || p > 90 {
-			s.errorf(v.at, `min_free_disk must be from "0%%" to "90%%", not %q`, clip(v.text))
+			s.Errorf(v.At, `min_free_disk must be from "0%%" to "90%%", not %q`, document.Clip(v.Text))
 			return
 		}
 		c.Spool.MinFreePercent = p
 	} else {
-		n, err := units.ParseSize(v.text)
+		n, err := units.ParseSize(v.Text)
 		if err != nil {
-			s.errorf(v.at, `min_free_disk must be a part such as "5%%" or a size such as "10GiB", not %q`, clip(v.text))
+			s.Errorf(v.At, `min_free_disk must be a part such as "5%%" or a size such as "10GiB", not %q`, document.Clip(v.Text))
 			return
 		}
 		c.Spool.MinFreePercent, c.Spool.MinFreeBytes = 0, n
 	}
 	if c.Spool.MinFreePercent == 0 && c.Spool.MinFreeBytes == 0 {
-		s.warnf(v.at, "min_free_disk is 0: a full disk stops the relay until it is restarted")
+		s.Warnf(v.At, "min_free_disk is 0: a full disk stops the relay until it is restarted")
 	}
 }
 
 func (r *reader) dns(s *section, c *Config) {
-	s.strings("servers", false, func(v *value) {
-		if a, ok := hostPort(v.text, "53"); ok {
+	s.Strings("servers", false, func(v *value) {
+		if a, ok := hostPort(v.Text, "53"); ok {
 			c.DNS.Servers = append(c.DNS.Servers, a)
 			return
 		}
-		s.errorf(v.at, `servers: %q is not an address; write "192.0.2.53" or "127.0.0.1:5353"`, clip(v.text))
+		s.Errorf(v.At, `servers: %q is not an address; write "192.0.2.53" or "127.0.0.1:5353"`, document.Clip(v.Text))
 	})
 	dnssec := "auto"
-	s.choice("dnssec", &dnssec, "auto", "trusted")
+	s.Choice("dnssec", &dnssec, "auto", "trusted")
 	c.DNS.TrustAD = dnssec == "trusted"
 	r.probe(s, c)
-	s.duration("timeout", &c.DNS.Timeout, 100*time.Millisecond, 5*time.Minute)
-	s.duration("min_ttl", &c.DNS.MinTTL, time.Second, time.Hour)
-	s.duration("max_ttl", &c.DNS.MaxTTL, time.Minute, 7*24*time.Hour)
-	s.duration("negative_ttl", &c.DNS.Negative, time.Second, 24*time.Hour)
-	s.duration("serve_stale", &c.DNS.StaleFor, time.Second, 7*24*time.Hour)
-	s.size("cache_memory", &c.DNS.MaxMemory, 1<<20, tera)
-	s.close()
+	s.Duration("timeout", &c.DNS.Timeout, 100*time.Millisecond, 5*time.Minute)
+	s.Duration("min_ttl", &c.DNS.MinTTL, time.Second, time.Hour)
+	s.Duration("max_ttl", &c.DNS.MaxTTL, time.Minute, 7*24*time.Hour)
+	s.Duration("negative_ttl", &c.DNS.Negative, time.Second, 24*time.Hour)
+	s.Duration("serve_stale", &c.DNS.StaleFor, time.Second, 7*24*time.Hour)
+	s.Size("cache_memory", &c.DNS.MaxMemory, 1<<20, tera)
+	s.Close()
 }
 
 // probe reads the zone by which the resolver shows that it validates.
 func (r *reader) probe(s *section, c *Config) {
-	v := s.str("dnssec_probe", &c.HostTLS.Probe)
-	if v == nil || v.text == "." {
+	v := s.String("dnssec_probe", &c.HostTLS.Probe)
+	if v == nil || v.Text == "." {
 		return
 	}
-	if d, err := smtp.ParseDomain(strings.TrimSuffix(v.text, ".")); err != nil || d.IsLiteral() {
-		s.errorf(v.at, `dnssec_probe: %q is no zone; write "." (the root) or a signed zone that every server here knows`, clip(v.text))
+	if d, err := smtp.ParseDomain(strings.TrimSuffix(v.Text, ".")); err != nil || d.IsLiteral() {
+		s.Errorf(v.At, `dnssec_probe: %q is no zone; write "." (the root) or a signed zone that every server here knows`, document.Clip(v.Text))
 	}
 }
 
 func (r *reader) delivery(s *section, c *Config) {
 	q, d := &c.Queue, &c.Delivery
 	port := 25
-	s.integer("port", &port, 1, 65535)
+	s.Integer("port", &port, 1, 65535)
 	c.Route.Port = uint16(port)
 	q.Retry = []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 40 * time.Minute, 80 * time.Minute, 2 * time.Hour}
 	var retry []time.Duration
-	if v := s.strings("retry", false, func(v *value) {
-		if wait, ok := s.durationOf("retry", v, time.Second, 7*24*time.Hour); ok {
+	if v := s.Strings("retry", false, func(v *value) {
+		if wait, ok := s.DurationOf("retry", v, time.Second, 7*24*time.Hour); ok {
 			retry = append(retry, wait)
 		}
 	}); v != nil {
 		q.Retry = retry
-		if len(v.items) == 0 {
-			s.errorf(v.at, "retry is empty; it is the list of waits between attempts, and the last repeats")
+		if len(v.Items) == 0 {
+			s.Errorf(v.At, "retry is empty; it is the list of waits between attempts, and the last repeats")
 		}
 	}
 	q.Jitter = 0.1
 	q.Expire = 72 * time.Hour
-	at := s.duration("expire", &q.Expire, time.Minute, year)
+	at := s.Duration("expire", &q.Expire, time.Minute, year)
 	if at != nil && len(q.Retry) > 0 && q.Expire < q.Retry[0] {
-		s.warnf(at.at, "expire is shorter than the first wait of retry: each message gets one attempt")
+		s.Warnf(at.At, "expire is shorter than the first wait of retry: each message gets one attempt")
 	}
-	if v := s.duration("delay_notice", &q.DelayNotice, 0, year); v != nil && q.DelayNotice >= q.Expire {
-		s.warnf(v.at, "delay_notice is not before expire: no delay notice will ever be sent")
+	if v := s.Duration("delay_notice", &q.DelayNotice, 0, year); v != nil && q.DelayNotice >= q.Expire {
+		s.Warnf(v.At, "delay_notice is not before expire: no delay notice will ever be sent")
 	}
 	d.Timeouts = delivery.DefaultTimeouts()
-	s.boolean("private_destinations", &d.PrivateDestinations)
+	s.Bool("private_destinations", &d.PrivateDestinations)
 	c.Route.PrivateDestinations, c.HostTLS.PrivateDestinations = d.PrivateDestinations, d.PrivateDestinations
 	families := "ipv6-first"
-	s.choice("addresses", &families, "ipv6-first", "ipv4-first", "ipv6-only", "ipv4-only")
+	s.Choice("addresses", &families, "ipv6-first", "ipv4-first", "ipv6-only", "ipv4-only")
 	d.Families = map[string]dial.Families{"ipv6-first": dial.IPv6First, "ipv4-first": dial.IPv4First, "ipv6-only": dial.IPv6Only, "ipv4-only": dial.IPv4Only}[families]
-	s.strings("own", true, func(v *value) { r.own(s, v, c) })
+	s.Strings("own", true, func(v *value) { r.own(s, v, c) })
 	dane, sts := true, true
-	s.boolean("dane", &dane)
-	s.boolean("mta_sts", &sts)
+	s.Bool("dane", &dane)
+	s.Bool("mta_sts", &sts)
 	c.HostTLS.NoDANE, c.HostTLS.NoSTS = !dane, !sts
 	pipelining, bdat := true, true
-	s.boolean("pipelining", &pipelining)
-	s.boolean("bdat", &bdat)
+	s.Bool("pipelining", &pipelining)
+	s.Bool("bdat", &bdat)
 	d.NoPipelining, d.NoBDAT = !pipelining, !bdat
 	d.ConnectionMessages, d.BatchRecipients, d.LaneConnections, q.LaneReady = 100, 100, 10, 1024
-	s.integer("connection_messages", &d.ConnectionMessages, 1, 1e6)
-	s.integer("batch_recipients", &d.BatchRecipients, 1, 1000)
-	s.integer("lane_connections", &d.LaneConnections, 1, 10000)
-	s.integer("lane_ready", &q.LaneReady, 1, 1e6)
+	s.Integer("connection_messages", &d.ConnectionMessages, 1, 1e6)
+	s.Integer("batch_recipients", &d.BatchRecipients, 1, 1000)
+	s.Integer("lane_connections", &d.LaneConnections, 1, 10000)
+	s.Integer("lane_ready", &q.LaneReady, 1, 1e6)
 	q.LaneConnections = d.LaneConnections
-	s.integer("shards", &q.Shards, 1, 256)
-	if v := s.version("tls_minimum", &d.TLSMinimum); v != nil && d.TLSMinimum == tls.VersionTLS13 {
-		s.warnf(v.at, "tls_minimum 1.3: mail to hosts that only have TLS 1.2, many still, goes unencrypted")
+	s.Integer("shards", &q.Shards, 1, 256)
+	if v := s.Version("tls_minimum", &d.TLSMinimum); v != nil && d.TLSMinimum == tls.VersionTLS13 {
+		s.Warnf(v.At, "tls_minimum 1.3: mail to hosts that only have TLS 1.2, many still, goes unencrypted")
 	}
 	c.Bounce.PerSender = 1000
-	s.integer("dsn_per_sender", &c.Bounce.PerSender, 0, 1e9)
+	s.Integer("dsn_per_sender", &c.Bounce.PerSender, 0, 1e9)
 	conversion := "convert"
-	s.choice("conversion", &conversion, "convert", "fail")
+	s.Choice("conversion", &conversion, "convert", "fail")
 	c.Rendition.KeepSignatures = conversion == "fail"
 	lines := "convert"
-	s.choice("long_lines", &lines, "convert", "keep")
+	s.Choice("long_lines", &lines, "convert", "keep")
 	c.Rendition.KeepLongLines = lines == "keep"
-	r.timeouts(s.sub("timeouts"), &d.Timeouts)
-	s.close()
+	r.timeouts(s.Sub("timeouts"), &d.Timeouts)
+	s.Close()
 }
 
 // own reads a name or an address by which others know us, for instance that of a
 // router in front which translates addresses.
 func (r *reader) own(s *section, v *value, c *Config) {
-	if a, err := netip.ParseAddr(v.text); err == nil {
+	if a, err := netip.ParseAddr(v.Text); err == nil {
 		c.Route.Own = append(c.Route.Own, a.Unmap())
 		return
 	}
-	d, err := smtp.ParseDomain(v.text)
+	d, err := smtp.ParseDomain(v.Text)
 	if err != nil || d.IsLiteral() {
-		s.errorf(v.at, `own: %q is neither an address nor a host name; write "192.0.2.25" or "mx.example.test"`, clip(v.text))
+		s.Errorf(v.At, `own: %q is neither an address nor a host name; write "192.0.2.25" or "mx.example.test"`, document.Clip(v.Text))
 		return
 	}
 	c.Route.OwnNames = append(c.Route.OwnNames, string(d))
@@ -335,31 +326,31 @@ func (r *reader) timeouts(s *section, t *delivery.Timeouts) {
 		{"quit", &t.Quit},
 		{"idle", &t.Idle},
 	} {
-		v := s.duration(one.key, one.into, 100*time.Millisecond, time.Hour)
+		v := s.Duration(one.key, one.into, 100*time.Millisecond, time.Hour)
 		if v != nil && one.key == "dot" && t.Dot < 10*time.Minute { // RFC 5321 section 4.5.3.2.6
-			s.warnf(v.at, "dot is shorter than the 10m of RFC 5321: a slow receiver gets the message twice")
+			s.Warnf(v.At, "dot is shorter than the 10m of RFC 5321: a slow receiver gets the message twice")
 		}
 	}
-	s.close()
+	s.Close()
 }
 
 func (r *reader) log(s *section, c *Config) {
 	level, format, dir := "info", "text", LogDir
-	s.choice("level", &level, "debug", "info", "warn", "error")
-	s.choice("format", &format, "text", "json")
+	s.Choice("level", &level, "debug", "info", "warn", "error")
+	s.Choice("format", &format, "text", "json")
 	c.Log.JSON = format == "json"
 	if err := c.Log.Level.UnmarshalText([]byte(level)); err != nil {
 		c.Log.Level = slog.LevelInfo // cannot be: choice has checked it
 	}
-	s.str("directory", &dir)
+	s.String("directory", &dir)
 	m := &c.MailLog
 	m.Dir, m.Sync, m.SegmentSize, m.Retain = r.path(dir, false), true, 64<<20, 30*24*time.Hour
-	if v := s.boolean("sync", &m.Sync); v != nil && !m.Sync {
-		s.warnf(v.at, "sync is false: the last records of the mail log are lost when the power fails")
+	if v := s.Bool("sync", &m.Sync); v != nil && !m.Sync {
+		s.Warnf(v.At, "sync is false: the last records of the mail log are lost when the power fails")
 	}
-	s.size("segment_size", &m.SegmentSize, 1<<16, tera)
-	s.duration("retention", &m.Retain, time.Hour, 20*year)
-	s.close()
+	s.Size("segment_size", &m.SegmentSize, 1<<16, tera)
+	s.Duration("retention", &m.Retain, time.Hour, 20*year)
+	s.Close()
 }
 
 // derive fills what follows from the rest.
@@ -377,17 +368,17 @@ func (r *reader) derive(c *Config) {
 
 // plainSecrets warns of passwords that stand in a file that everyone may read.
 func plainSecrets(file string, text []byte) []Warning {
-	root, p := document(file, text)
-	if p != nil || root.values["route"] == nil {
+	root, p := document.Parse(file, text)
+	if p != nil || root.Values["route"] == nil {
 		return nil
 	}
 	var found []Warning
-	for _, item := range root.values["route"].items {
-		if item.table == nil {
+	for _, item := range root.Values["route"].Items {
+		if item.Table == nil {
 			continue
 		}
-		if v := item.table.values["password"]; v != nil && v.kind == unstable.String {
-			found = append(found, &Problem{file, v.at.line, v.at.column, `a password in a file that everyone may read; use { file = "..." } or chmod o-r`})
+		if v := item.Table.Values["password"]; v != nil && v.Kind == unstable.String {
+			found = append(found, &Problem{File: file, Line: v.At.Line, Column: v.At.Column, Text: `a password in a file that everyone may read; use { file = "..." } or chmod o-r`})
 		}
 	}
 	return found

@@ -1,4 +1,4 @@
-package config
+package document
 
 import (
 	"bytes"
@@ -9,45 +9,45 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// place is a position in the file, from 1.
-type place struct{ line, column int }
+// Place is a position in the file, from 1.
+type Place struct{ Line, Column int }
 
-// value is one value of the document with the place where it stands. The
+// value is one value of the document with the Place where it stands. The
 // library's decoder stops at the first value of a wrong type and forgets
 // places; an operator wants all errors at once, so the tree keeps both.
-type value struct {
-	kind  unstable.Kind
-	text  string   // as written for numbers and booleans, decoded for strings
-	at    place    // of the value; of its key for arrays and tables
-	items []*value // of an Array, and of an array of tables
-	table *table   // of an InlineTable or Table
+type Value struct {
+	Kind  unstable.Kind
+	Text  string   // as written for numbers and booleans, decoded for strings
+	At    Place    // of the value; of its key for arrays and tables
+	Items []*Value // of an Array, and of an array of tables
+	Table *Table   // of an InlineTable or Table
 }
 
 // table is a table of the document, keys in their order.
-type table struct {
-	at     place
-	keys   []string
-	values map[string]*value
-	keyAt  map[string]place
+type Table struct {
+	At     Place
+	Keys   []string
+	Values map[string]*Value
+	KeyAt  map[string]Place
 }
 
-func newTable(at place) *table {
-	return &table{at: at, values: map[string]*value{}, keyAt: map[string]place{}}
+func newTable(at Place) *Table {
+	return &Table{At: at, Values: map[string]*Value{}, KeyAt: map[string]Place{}}
 }
 
-func (t *table) set(key string, v *value, at place) {
-	if _, there := t.values[key]; !there {
-		t.keys = append(t.keys, key)
-		t.keyAt[key] = at
+func (t *Table) set(key string, v *Value, at Place) {
+	if _, there := t.Values[key]; !there {
+		t.Keys = append(t.Keys, key)
+		t.KeyAt[key] = at
 	}
-	t.values[key] = v
+	t.Values[key] = v
 }
 
-// document reads TOML text. The library's decoder is asked first: it knows
+// Parse reads TOML text. The library's decoder is asked first: it knows
 // every rule of the language (a key that stands twice, a table reopened), so
 // that the walk over the syntax tree need not. The error is at most one, since
 // nothing behind a syntax error can be trusted.
-func document(file string, text []byte) (*table, *Problem) {
+func Parse(file string, text []byte) (*Table, *Problem) {
 	places := newPlaces(text)
 	if !utf8.Valid(text) {
 		return nil, &Problem{File: file, Line: 1, Column: 1, Text: "the file is not UTF-8 text"}
@@ -59,13 +59,13 @@ func document(file string, text []byte) (*table, *Problem) {
 		if errors.As(err, &de) {
 			line, column := de.Position()
 			at := places.character(line, column)
-			p.Line, p.Column, p.Text = at.line, at.column, trimToml(de.Error())
+			p.Line, p.Column, p.Text = at.Line, at.Column, trimToml(de.Error())
 		}
 		return nil, p
 	}
 	w := walker{places: places}
 	w.parser.Reset(text)
-	root := newTable(place{1, 1})
+	root := newTable(Place{1, 1})
 	current := root
 	for w.parser.NextExpression() {
 		switch e := w.parser.Expression(); e.Kind {
@@ -95,7 +95,7 @@ type walker struct {
 
 type part struct {
 	name string
-	at   place
+	at   Place
 }
 
 func (w *walker) path(n *unstable.Node) []part {
@@ -108,7 +108,7 @@ func (w *walker) path(n *unstable.Node) []part {
 }
 
 // open finds or makes the table that a [header] or [[header]] names.
-func (w *walker) open(root *table, n *unstable.Node, array bool) *table {
+func (w *walker) open(root *Table, n *unstable.Node, array bool) *Table {
 	parts := w.path(n)
 	t := root
 	for _, p := range parts[:len(parts)-1] {
@@ -118,32 +118,32 @@ func (w *walker) open(root *table, n *unstable.Node, array bool) *table {
 	if !array {
 		return t.child(last)
 	}
-	v := t.values[last.name]
+	v := t.Values[last.name]
 	if v == nil {
-		v = &value{kind: unstable.ArrayTable, at: last.at}
+		v = &Value{Kind: unstable.ArrayTable, At: last.at}
 		t.set(last.name, v, last.at)
 	}
 	item := newTable(last.at)
-	v.items = append(v.items, &value{kind: unstable.Table, at: last.at, table: item})
+	v.Items = append(v.Items, &Value{Kind: unstable.Table, At: last.at, Table: item})
 	return item
 }
 
 // child is the table under p, the newest one if p is an array of tables.
-func (t *table) child(p part) *table {
-	v := t.values[p.name]
+func (t *Table) child(p part) *Table {
+	v := t.Values[p.name]
 	switch {
 	case v == nil:
-		v = &value{kind: unstable.Table, at: p.at, table: newTable(p.at)}
+		v = &Value{Kind: unstable.Table, At: p.at, Table: newTable(p.at)}
 		t.set(p.name, v, p.at)
-	case v.table == nil && len(v.items) > 0 && v.items[len(v.items)-1].table != nil:
-		return v.items[len(v.items)-1].table
-	case v.table == nil: // cannot be after the decoder's check
-		v.table = newTable(p.at)
+	case v.Table == nil && len(v.Items) > 0 && v.Items[len(v.Items)-1].Table != nil:
+		return v.Items[len(v.Items)-1].Table
+	case v.Table == nil: // cannot be after the decoder's check
+		v.Table = newTable(p.at)
 	}
-	return v.table
+	return v.Table
 }
 
-func (w *walker) keyValue(t *table, n *unstable.Node) {
+func (w *walker) keyValue(t *Table, n *unstable.Node) {
 	parts := w.path(n)
 	for _, p := range parts[:len(parts)-1] {
 		t = t.child(p)
@@ -152,20 +152,20 @@ func (w *walker) keyValue(t *table, n *unstable.Node) {
 	t.set(last.name, w.value(n.Value(), last.at), last.at)
 }
 
-func (w *walker) value(n *unstable.Node, at place) *value {
-	v := &value{kind: n.Kind, text: string(n.Data), at: at}
+func (w *walker) value(n *unstable.Node, at Place) *Value {
+	v := &Value{Kind: n.Kind, Text: string(n.Data), At: at}
 	if n.Raw.Length > 0 {
-		v.at = w.places.of(n.Raw.Offset)
+		v.At = w.places.of(n.Raw.Offset)
 	}
 	switch n.Kind {
 	case unstable.Array:
 		for it := n.Children(); it.Next(); {
-			v.items = append(v.items, w.value(it.Node(), at))
+			v.Items = append(v.Items, w.value(it.Node(), at))
 		}
 	case unstable.InlineTable:
-		v.table = newTable(v.at)
+		v.Table = newTable(v.At)
 		for it := n.Children(); it.Next(); {
-			w.keyValue(v.table, it.Node())
+			w.keyValue(v.Table, it.Node())
 		}
 	}
 	return v
@@ -187,7 +187,7 @@ func newPlaces(text []byte) places {
 	return p
 }
 
-func (p places) of(offset uint32) place {
+func (p places) of(offset uint32) Place {
 	lo, hi := 0, len(p.lines)
 	for hi-lo > 1 {
 		if mid := (lo + hi) / 2; p.lines[mid] <= int(offset) {
@@ -200,11 +200,11 @@ func (p places) of(offset uint32) place {
 }
 
 // character turns a column in octets into one in characters.
-func (p places) character(line, column int) place {
+func (p places) character(line, column int) Place {
 	if line < 1 || line > len(p.lines) {
-		return place{line, column}
+		return Place{line, column}
 	}
 	start := p.lines[line-1]
 	end := min(start+column-1, len(p.text))
-	return place{line, utf8.RuneCount(p.text[start:max(start, end)]) + 1}
+	return Place{line, utf8.RuneCount(p.text[start:max(start, end)]) + 1}
 }

@@ -1,4 +1,4 @@
-package config
+package document
 
 import (
 	"cmp"
@@ -49,13 +49,14 @@ func (e Errors) Unwrap() []error {
 	return all
 }
 
-func byPlace(a, b *Problem) int {
+// ByPlace sorts problems as they stand in the file.
+func ByPlace(a, b *Problem) int {
 	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Text, b.Text))
 }
 
-// nearest gives the candidate that is most likely meant by name, or "" when
+// Nearest gives the candidate that is most likely meant by name, or "" when
 // none is close: more than a third of its letters would have to change.
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	best, at := "", len(name)/3+2
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		if d := distance(strings.ToLower(name), c); d < at {
