@@ -20,10 +20,10 @@ var lines = [][]string{
 	{"metrics"},
 	{"spool/...", "dnscache/...", "deploy/..."}, // deploy: what makes the files to watch by
 	{"relay/wire/..."},
-	{"relay/mail"},
+	{"relay/mail/..."},
 	{"relay/policy/..."},
 	{"relay/door"},
-	{"relay/ingress/...", "relay/inject", "relay/intake", "relay/queue/...", "relay/delivery/...", "relay/mailbox/...", "relay/bounce/...", "relay/tlsrpt", "relay/maillog"},
+	{"relay/ingress/...", "relay/inject", "relay/intake/...", "relay/queue/...", "relay/delivery/...", "relay/mailbox/...", "relay/bounce/...", "relay/tlsrpt/...", "relay/maillog"},
 	{"relay/admin/..."},
 	{"relay/config/..."},
 	{"relay"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -58,7 +59,7 @@ func (o *outbox) Send(ctx context.Context, key string, e *mail.Envelope, body io
 	e.Received = now.Truncate(time.Second)
 	e.EightBit = e.EightBit || load.eight
 	e.Size = int64(len(e.Prefix)) + load.size
-	d.Envelope = mail.AppendEnvelope(nil, e)
+	d.Envelope = stored.AppendEnvelope(nil, e)
 	switch err := o.spool.Commit(ctx, d); {
 	case errors.Is(err, spool.ErrDuplicate):
 		load.drop()

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 	"tenma/spool/pebblespool"
@@ -77,7 +78,7 @@ func TestOutbox(t *testing.T) {
 			}
 			var sizes []int64
 			if err := engine.Scan(ctx, spool.ID{}, func(e spool.Entry) bool {
-				env, err := mail.DecodeEnvelope(e.Envelope)
+				env, err := stored.DecodeEnvelope(e.Envelope)
 				if err != nil || env.Size != e.BodySize+int64(len(env.Prefix)) || env.Received.IsZero() || env.EightBit != (e.BodySize > spool.MaxInline) {
 					t.Errorf("%+v, %v", env, err)
 				}

@@ -12,6 +12,7 @@ import (
 
 	"tenma/metrics"
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -171,7 +172,7 @@ type notice struct {
 func (n *notice) draft(ctx context.Context, open Open) (spool.Draft, error) {
 	body := n.message(n.read(ctx, open))
 	envelope := n.envelope(body)
-	d := spool.Draft{ID: n.id, Envelope: mail.AppendEnvelope(nil, envelope)}
+	d := spool.Draft{ID: n.id, Envelope: stored.AppendEnvelope(nil, envelope)}
 	if len(body) <= spool.MaxInline {
 		d.Body = body
 		return d, nil
@@ -182,7 +183,7 @@ func (n *notice) draft(ctx context.Context, open Open) (spool.Draft, error) {
 		if d.Body = n.message(nil); len(d.Body) > spool.MaxInline {
 			return spool.Draft{}, err
 		}
-		d.Envelope = mail.AppendEnvelope(nil, n.envelope(d.Body))
+		d.Envelope = stored.AppendEnvelope(nil, n.envelope(d.Body))
 		return d, nil
 	}
 	d.Staged = staged

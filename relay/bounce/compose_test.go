@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/wire/dsn"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
@@ -91,7 +92,7 @@ type part struct{ mediaType, text string }
 // parse reads a DSN with another's eyes and checks what must hold of each.
 func parse(t testing.TB, d spool.Draft) (message.Header, *mail.Envelope, *dsn.Report, []part) {
 	t.Helper()
-	e, err := mail.DecodeEnvelope(d.Envelope)
+	e, err := stored.DecodeEnvelope(d.Envelope)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -526,7 +527,7 @@ func TestLongLines(t *testing.T) {
 		e := envelope(t, "ann@b.test")
 		e.Ret = mail.RetFull
 		drafts := compose(t, composer(Deps{}), e, []mail.Report{failed(0)}, original("Subject: x\r\n\r\n"+text+"\r\n").open)
-		got, err := mail.DecodeEnvelope(drafts[0].Envelope)
+		got, err := stored.DecodeEnvelope(drafts[0].Envelope)
 		if err != nil || got.LongLines != long || !bytes.Contains(drafts[0].Body, []byte(text)) {
 			t.Errorf("a line of %d octets: %v, %v", len(text), got.LongLines, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/wire/header"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
@@ -180,7 +181,7 @@ func TestBodyIsStoredAsItCame(t *testing.T) {
 			if want := int64(len(e.Prefix) + len(text)); e.Size != want {
 				t.Errorf("size %d, want %d", e.Size, want)
 			}
-			stored, err := mail.DecodeEnvelope(d.Envelope)
+			stored, err := stored.DecodeEnvelope(d.Envelope)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -516,7 +517,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	for _, d := range f.drafts {
-		e, err := mail.DecodeEnvelope(d.Envelope)
+		e, err := stored.DecodeEnvelope(d.Envelope)
 		if err != nil {
 			t.Fatal(err)
 		}

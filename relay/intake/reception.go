@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/wire/header"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
@@ -241,7 +242,7 @@ func (r *reception) draft() (*spool.Draft, error) {
 	}
 	d.ID = id
 	r.complete(id, now)
-	d.Envelope = mail.AppendEnvelope(make([]byte, 0, 384+len(r.e.Prefix)+64*len(r.e.Recipients)), r.e)
+	d.Envelope = stored.AppendEnvelope(make([]byte, 0, 384+len(r.e.Prefix)+64*len(r.e.Recipients)), r.e)
 	return d, nil
 }
 

@@ -7,5 +7,5 @@
 // the queue asks of delivery), Outcome (the one value that tells what
 // happened) and Event (a line of the mail log).
 //
-// Envelope and State are stored in the spool; codec.go is their encoding.
+// Envelope and State are stored in the spool; package stored is their encoding.
 package mail

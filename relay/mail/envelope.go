@@ -127,6 +127,10 @@ func (n Notify) OnDelay() bool { return n == 0 || n&NotifyDelay != 0 }
 // OnSuccess reports whether success is to be told.
 func (n Notify) OnSuccess() bool { return n&NotifySuccess != 0 }
 
+// MaxRecipients is the most recipients that an envelope may have; it bounds what
+// a damaged store can make a reader allocate.
+const MaxRecipients = 1 << 20
+
 // Recipient is one RCPT that was accepted.
 type Recipient struct {
 	Address smtp.Address

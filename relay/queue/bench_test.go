@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
@@ -35,7 +36,7 @@ func newFlow(n, window int) *flow {
 			Recipients: []mail.Recipient{{Address: smtp.Address{Local: "someone", Domain: smtp.Domain(fmt.Sprintf("d%d.test", i))}}},
 			Received:   time.Now(), Size: 5000, Prefix: make([]byte, 200), Tenant: "t", Subject: "a subject of usual length", MsgID: "x@y.test",
 		}
-		f.envelopes = append(f.envelopes, mail.AppendEnvelope(nil, e))
+		f.envelopes = append(f.envelopes, stored.AppendEnvelope(nil, e))
 	}
 	return f
 }

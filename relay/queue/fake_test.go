@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
@@ -260,7 +261,7 @@ func (f *fakeSpool) state(id spool.ID) *mail.State {
 	if e == nil {
 		return nil
 	}
-	s, err := mail.DecodeState(e.State)
+	s, err := stored.DecodeState(e.State)
 	if err != nil {
 		panic(err)
 	}
@@ -357,7 +358,7 @@ func (f *fakeReturner) Compose(_ context.Context, id spool.ID, e *mail.Envelope,
 		why += fmt.Sprint(r.Recipient, r.Action)
 	}
 	dsn := &mail.Envelope{Recipients: []mail.Recipient{{Address: e.Sender}}, Received: time.Now(), Origin: mail.FromSelf}
-	return []spool.Draft{{ID: id.Derive(why), Envelope: mail.AppendEnvelope(nil, dsn), Body: []byte("dsn")}}, nil
+	return []spool.Draft{{ID: id.Derive(why), Envelope: stored.AppendEnvelope(nil, dsn), Body: []byte("dsn")}}, nil
 }
 
 // fakeLog keeps events.
@@ -497,7 +498,7 @@ func (r *rig) id() spool.ID {
 // add commits a message.
 func (r *rig) add(e *mail.Envelope) spool.ID {
 	id := r.id()
-	r.spool.Commit(context.Background(), spool.Draft{ID: id, Envelope: mail.AppendEnvelope(nil, e), Body: []byte("x")})
+	r.spool.Commit(context.Background(), spool.Draft{ID: id, Envelope: stored.AppendEnvelope(nil, e), Body: []byte("x")})
 	return id
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/spool"
 )
 
@@ -44,7 +45,7 @@ func TestMemoryPerMessage(t *testing.T) {
 	r := newRig(t)
 	e := r.envelope("a@one.test")
 	state := &mail.State{Recipients: []mail.RecipientState{{Fate: mail.Deferred, Attempts: 1, Due: time.Now().Add(time.Hour)}}}
-	c := &crowd{fakeSpool: r.spool, n: n, envelope: mail.AppendEnvelope(nil, e), state: mail.AppendState(nil, state), fed: make(chan struct{})}
+	c := &crowd{fakeSpool: r.spool, n: n, envelope: stored.AppendEnvelope(nil, e), state: stored.AppendState(nil, state), fed: make(chan struct{})}
 	q := New(Config{Shards: 2}, Deps{Spool: c, Router: r.router, Remote: r.carry, Local: r.carry, Record: r.log})
 	before := heapInUse()
 	ctx, cancel := context.WithCancel(t.Context())

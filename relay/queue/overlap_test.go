@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
@@ -19,7 +20,7 @@ func TestFedWhileRead(t *testing.T) {
 		r.spool.getLag = time.Second
 		id := r.id()
 		r.spool.fed[id] = true // Feed has not come to it
-		r.spool.entries[id] = &spool.Entry{ID: id, Envelope: mail.AppendEnvelope(nil, r.envelope("a@one.test"))}
+		r.spool.entries[id] = &spool.Entry{ID: id, Envelope: stored.AppendEnvelope(nil, r.envelope("a@one.test"))}
 		r.start()
 		go r.q.Release(context.Background(), Filter{IDs: []spool.ID{id}})
 		// The operator's search reads it once, the ledger's owner after that.

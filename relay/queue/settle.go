@@ -9,13 +9,14 @@ import (
 	"tenma/relay/queue/lanes"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
 
 func isGone(err error) bool    { return errors.Is(err, spool.ErrNotFound) }
-func isDamaged(err error) bool { return errors.Is(err, mail.ErrEncoding) }
+func isDamaged(err error) bool { return errors.Is(err, stored.ErrEncoding) }
 
 // finished takes the outcomes of an attempt: untried recipients go back to the
 // front of their lane, the others are decided.
@@ -139,7 +140,7 @@ func (s *shard) commit(l *ledger, vs []fate.Verdict, drafts []spool.Draft) {
 	l.batch = spool.Settlement{ID: l.id, Drafts: drafts}
 	l.parked = false
 	if s.remains(l) {
-		l.batch.State = mail.AppendState(nil, &l.state)
+		l.batch.State = stored.AppendState(nil, &l.state)
 		l.batch.Due, l.batch.Park = s.wanted(l)
 		l.parked = l.batch.Park
 	} else {

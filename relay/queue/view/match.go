@@ -10,18 +10,19 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
 
-// Decode reads an entry. Errors wrap mail.ErrEncoding. State.Recipients is as
+// Decode reads an entry. Errors wrap stored.ErrEncoding. State.Recipients is as
 // long as Envelope.Recipients.
 func Decode(e *spool.Entry) (Message, error) {
-	env, err := mail.DecodeEnvelope(e.Envelope)
+	env, err := stored.DecodeEnvelope(e.Envelope)
 	if err != nil {
 		return Message{}, err
 	}
-	state, err := mail.DecodeState(e.State)
+	state, err := stored.DecodeState(e.State)
 	if err != nil {
 		return Message{}, err
 	}
@@ -30,7 +31,7 @@ func Decode(e *spool.Entry) (Message, error) {
 	case 0:
 		state.Recipients = make([]mail.RecipientState, n)
 	default:
-		return Message{}, fmt.Errorf("%w: %d recipients with %d states", mail.ErrEncoding, n, len(state.Recipients))
+		return Message{}, fmt.Errorf("%w: %d recipients with %d states", stored.ErrEncoding, n, len(state.Recipients))
 	}
 	return Message{ID: e.ID, Envelope: env, State: state}, nil
 }

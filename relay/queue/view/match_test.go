@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/mail/stored"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
@@ -49,12 +50,12 @@ func TestFilter(t *testing.T) {
 
 func TestDecode(t *testing.T) {
 	e := &mail.Envelope{Recipients: make([]mail.Recipient, 2)}
-	entry := spool.Entry{Envelope: mail.AppendEnvelope(nil, e)}
+	entry := spool.Entry{Envelope: stored.AppendEnvelope(nil, e)}
 	if m, err := Decode(&entry); err != nil || len(m.State.Recipients) != 2 {
 		t.Errorf("%+v, %v", m, err)
 	}
-	entry.State = mail.AppendState(nil, &mail.State{Recipients: make([]mail.RecipientState, 3)})
-	if _, err := Decode(&entry); !errors.Is(err, mail.ErrEncoding) {
+	entry.State = stored.AppendState(nil, &mail.State{Recipients: make([]mail.RecipientState, 3)})
+	if _, err := Decode(&entry); !errors.Is(err, stored.ErrEncoding) {
 		t.Errorf("three states for two recipients: %v", err)
 	}
 }

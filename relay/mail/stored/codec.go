@@ -1,4 +1,4 @@
-package mail
+package stored
 
 import (
 	"encoding/binary"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
 )
 
@@ -18,15 +19,11 @@ const (
 	stateVersion    = 2 // 2: Owed
 )
 
-// MaxRecipients is the most recipients that an encoded envelope may have; it
-// bounds what a damaged store can make a reader allocate.
-const MaxRecipients = 1 << 20
-
 // ErrEncoding is wrapped by errors of the decoders.
-var ErrEncoding = errors.New("mail: damaged encoding")
+var ErrEncoding = errors.New("stored: damaged encoding")
 
 // AppendEnvelope appends the spool encoding of e to b.
-func AppendEnvelope(b []byte, e *Envelope) []byte {
+func AppendEnvelope(b []byte, e *mail.Envelope) []byte {
 	b = append(b, envelopeVersion)
 	b = appendAddress(b, e.Sender)
 	b = appendTime(b, e.Received)
@@ -61,13 +58,13 @@ func AppendEnvelope(b []byte, e *Envelope) []byte {
 
 // DecodeEnvelope reads what AppendEnvelope wrote. Errors wrap ErrEncoding. The
 // result shares no memory with b.
-func DecodeEnvelope(b []byte) (*Envelope, error) {
+func DecodeEnvelope(b []byte) (*mail.Envelope, error) {
 	d := newDecoder(b)
 	version := d.octet()
 	if version == 0 || version > envelopeVersion {
 		return nil, fmt.Errorf("%w: envelope version %d", ErrEncoding, version)
 	}
-	e := &Envelope{
+	e := &mail.Envelope{
 		Sender:   d.address(),
 		Received: d.time(),
 		Expire:   d.time(),
@@ -81,7 +78,7 @@ func DecodeEnvelope(b []byte) (*Envelope, error) {
 	if version >= 2 {
 		e.LongLines = d.octet()&1 != 0
 	}
-	e.Ret, e.Priority, e.Origin = Ret(d.octet()), Priority(int8(d.octet())), Origin(d.octet())
+	e.Ret, e.Priority, e.Origin = mail.Ret(d.octet()), mail.Priority(int8(d.octet())), mail.Origin(d.octet())
 	if err := e.Client.UnmarshalBinary([]byte(d.text())); err != nil {
 		d.fail = true
 	}
@@ -89,9 +86,9 @@ func DecodeEnvelope(b []byte) (*Envelope, error) {
 		*p = d.text()
 	}
 	n := d.count(4)
-	e.Recipients = make([]Recipient, n)
+	e.Recipients = make([]mail.Recipient, n)
 	for i := range e.Recipients {
-		e.Recipients[i] = Recipient{Address: d.address(), Notify: Notify(d.octet()), ORcpt: d.text()}
+		e.Recipients[i] = mail.Recipient{Address: d.address(), Notify: mail.Notify(d.octet()), ORcpt: d.text()}
 	}
 	if err := d.end("envelope"); err != nil {
 		return nil, err
@@ -100,7 +97,7 @@ func DecodeEnvelope(b []byte) (*Envelope, error) {
 }
 
 // AppendState appends the spool encoding of s to b.
-func AppendState(b []byte, s *State) []byte {
+func AppendState(b []byte, s *mail.State) []byte {
 	b = append(b, stateVersion)
 	var held byte
 	if s.Held {
@@ -131,10 +128,10 @@ func AppendState(b []byte, s *State) []byte {
 	return b
 }
 
-// DecodeState reads what AppendState wrote; nothing at all is the zero State.
+// DecodeState reads what AppendState wrote; nothing at all is the zero mail.State.
 // Errors wrap ErrEncoding. The result shares no memory with b.
-func DecodeState(b []byte) (*State, error) {
-	s := &State{}
+func DecodeState(b []byte) (*mail.State, error) {
+	s := &mail.State{}
 	if len(b) == 0 {
 		return s, nil
 	}
@@ -147,17 +144,17 @@ func DecodeState(b []byte) (*State, error) {
 		s.Signature = []byte(t)
 	}
 	if n := d.count(9); n > 0 {
-		s.Recipients = make([]RecipientState, n)
+		s.Recipients = make([]mail.RecipientState, n)
 	}
 	for i := range s.Recipients {
 		flags := d.octet()
-		r := RecipientState{Fate: Fate(flags &^ 0xc0), DelayTold: flags&0x80 != 0, Owed: flags&0x40 != 0, Attempts: d.small(), Due: d.time()}
+		r := mail.RecipientState{Fate: mail.Fate(flags &^ 0xc0), DelayTold: flags&0x80 != 0, Owed: flags&0x40 != 0, Attempts: d.small(), Due: d.time()}
 		r.Reply.Code = int(d.small())
 		for j := range r.Reply.Status {
 			r.Reply.Status[j] = d.small()
 		}
 		r.Reply.Text, r.Host = d.text(), d.text()
-		if r.Fate > Deleted {
+		if r.Fate > mail.Deleted {
 			d.fail = true
 		}
 		s.Recipients[i] = r
@@ -225,7 +222,7 @@ func (d *decoder) small() uint16 {
 // count reads the length of a list whose members take at least size octets.
 func (d *decoder) count(size int) int {
 	n := d.number()
-	if n > MaxRecipients || n*uint64(size) > uint64(len(d.b)) {
+	if n > mail.MaxRecipients || n*uint64(size) > uint64(len(d.b)) {
 		d.fail, d.b = true, nil
 		return 0
 	}

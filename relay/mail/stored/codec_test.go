@@ -1,4 +1,4 @@
-package mail
+package stored
 
 import (
 	"bytes"
@@ -9,36 +9,37 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
 )
 
-func fullEnvelope() *Envelope {
-	return &Envelope{
+func fullEnvelope() *mail.Envelope {
+	return &mail.Envelope{
 		Sender: smtp.Address{Local: "a b", Domain: "example.test"},
-		Recipients: []Recipient{
-			{Address: smtp.Address{Local: "ü", Domain: "xn--bcher-kva.test"}, Notify: NotifyFailure | NotifyDelay, ORcpt: "rfc822;x@y.test"},
+		Recipients: []mail.Recipient{
+			{Address: smtp.Address{Local: "ü", Domain: "xn--bcher-kva.test"}, Notify: mail.NotifyFailure | mail.NotifyDelay, ORcpt: "rfc822;x@y.test"},
 			{Address: smtp.Address{Local: "postmaster"}},
 		},
 		Received: time.Unix(1_700_000_000, 0), Expire: time.Unix(1_700_100_000, 0), Size: 12345,
 		Prefix: []byte("Received: x\r\n"), SMTPUTF8: true, EightBit: true, LongLines: true, RequireTLS: true,
 		Trusted: true, TLS: true, Basic: true, LMTP: true, Submission: true,
-		Ret: RetFull, EnvID: "id", Priority: Bulk, Tenant: "t", Campaign: "c", Account: "a", Origin: FromHTTP,
+		Ret: mail.RetFull, EnvID: "id", Priority: mail.Bulk, Tenant: "t", Campaign: "c", Account: "a", Origin: mail.FromHTTP,
 		Listener: "l", Client: netip.MustParseAddrPort("[2001:db8::1]:25"), HELO: "h", Session: "s", From: "f", Subject: "su", MsgID: "m",
 	}
 }
 
-func fullState() *State {
-	return &State{Held: true, Signature: []byte("DKIM-Signature: x\r\n"), Recipients: []RecipientState{
-		{Fate: Deferred, Attempts: 7, Due: time.Unix(1_700_000_300, 0), DelayTold: true, Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 7, 1}, Text: "later\nplease"}, Host: "mx.test"},
-		{Fate: Sent, Attempts: 1},
-		{Fate: Failed, Attempts: 1, Owed: true},
+func fullState() *mail.State {
+	return &mail.State{Held: true, Signature: []byte("DKIM-Signature: x\r\n"), Recipients: []mail.RecipientState{
+		{Fate: mail.Deferred, Attempts: 7, Due: time.Unix(1_700_000_300, 0), DelayTold: true, Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 7, 1}, Text: "later\nplease"}, Host: "mx.test"},
+		{Fate: mail.Sent, Attempts: 1},
+		{Fate: mail.Failed, Attempts: 1, Owed: true},
 	}}
 }
 
 var asIs = cmp.Options{cmpopts.EquateComparable(netip.AddrPort{})}
 
 func TestEnvelopeRoundTrip(t *testing.T) {
-	for _, e := range []*Envelope{{Prefix: []byte{}, Recipients: []Recipient{}}, fullEnvelope()} {
+	for _, e := range []*mail.Envelope{{Prefix: []byte{}, Recipients: []mail.Recipient{}}, fullEnvelope()} {
 		got, err := DecodeEnvelope(AppendEnvelope(nil, e))
 		if err != nil {
 			t.Fatal(err)
@@ -74,8 +75,8 @@ func TestEnvelopeVersion1(t *testing.T) {
 
 // Each flag has its own bit.
 func TestEnvelopeFlags(t *testing.T) {
-	for _, e := range []*Envelope{{SMTPUTF8: true}, {EightBit: true}, {RequireTLS: true}, {Trusted: true}, {TLS: true}, {Basic: true}, {LMTP: true}, {Submission: true}, {LongLines: true}} {
-		e.Prefix, e.Recipients = []byte{}, []Recipient{}
+	for _, e := range []*mail.Envelope{{SMTPUTF8: true}, {EightBit: true}, {RequireTLS: true}, {Trusted: true}, {TLS: true}, {Basic: true}, {LMTP: true}, {Submission: true}, {LongLines: true}} {
+		e.Prefix, e.Recipients = []byte{}, []mail.Recipient{}
 		got, err := DecodeEnvelope(AppendEnvelope(nil, e))
 		if err != nil {
 			t.Fatal(err)
@@ -88,18 +89,18 @@ func TestEnvelopeFlags(t *testing.T) {
 
 func TestProtocol(t *testing.T) {
 	for _, c := range []struct {
-		e    Envelope
+		e    mail.Envelope
 		want string
 	}{
-		{Envelope{}, "ESMTP"},
-		{Envelope{Basic: true}, "SMTP"},
-		{Envelope{TLS: true}, "ESMTPS"},
-		{Envelope{Account: "a"}, "ESMTPA"},
-		{Envelope{TLS: true, Account: "a"}, "ESMTPSA"},
-		{Envelope{SMTPUTF8: true, TLS: true, Account: "a"}, "UTF8SMTPSA"},
-		{Envelope{LMTP: true, TLS: true}, "LMTPS"},
-		{Envelope{LMTP: true, SMTPUTF8: true}, "UTF8LMTP"},
-		{Envelope{Origin: FromHTTP, TLS: true}, "HTTP"},
+		{mail.Envelope{}, "ESMTP"},
+		{mail.Envelope{Basic: true}, "SMTP"},
+		{mail.Envelope{TLS: true}, "ESMTPS"},
+		{mail.Envelope{Account: "a"}, "ESMTPA"},
+		{mail.Envelope{TLS: true, Account: "a"}, "ESMTPSA"},
+		{mail.Envelope{SMTPUTF8: true, TLS: true, Account: "a"}, "UTF8SMTPSA"},
+		{mail.Envelope{LMTP: true, TLS: true}, "LMTPS"},
+		{mail.Envelope{LMTP: true, SMTPUTF8: true}, "UTF8LMTP"},
+		{mail.Envelope{Origin: mail.FromHTTP, TLS: true}, "HTTP"},
 	} {
 		if got := c.e.Protocol(); got != c.want {
 			t.Errorf("%+v: %s, want %s", c.e, got, c.want)
@@ -108,7 +109,7 @@ func TestProtocol(t *testing.T) {
 }
 
 func TestStateRoundTrip(t *testing.T) {
-	for _, s := range []*State{{}, fullState()} {
+	for _, s := range []*mail.State{{}, fullState()} {
 		got, err := DecodeState(AppendState(nil, s))
 		if err != nil {
 			t.Fatal(err)
