@@ -1,6 +1,9 @@
-// Package tlsrpt has the words in which the TLS results of outbound sessions are
-// told (RFC 8460): what decided how safe a session had to be, and what was wrong
-// with it.
+// Package tlsrpt has the words of reports on the TLS of outbound sessions (RFC
+// 8460): what decided how safe a session had to be, what was wrong with it, how a
+// domain says that it wants to be told, and the report itself.
+//
+// ParseRecord reads the record by which a domain asks for reports, and Report is
+// one of them: what happened on one day, told by one sender to one domain.
 package tlsrpt
 
 // Policy is what decides how safe a connection must be.
@@ -17,7 +20,7 @@ const (
 func (p Policy) String() string { return [...]string{"no-policy-found", "sts", "tlsa"}[p] }
 
 // Fault is what was wrong, in the words of RFC 8460 section 4.3, except that
-// FaultUnlisted has none there and goes as FaultOther. It is an error, so that
+// those at the end have none there and go as FaultOther. It is an error, so that
 // it can be found within another.
 type Fault string
 
@@ -38,5 +41,17 @@ const (
 	FaultPolicy      Fault = "sts-policy-invalid"
 	FaultFetchWebPKI Fault = "sts-webpki-invalid"
 	FaultOther       Fault = "validation-failure"
-	FaultUnlisted    Fault = "mx-not-in-policy"
+
+	FaultUnlisted   Fault = "mx-not-in-policy"      // the MTA-STS policy does not name the host
+	FaultRemembered Fault = "plaintext-after-fault" // TLS failed lately, and was not tried
 )
+
+// Result gives the result type by which a report tells f (RFC 8460 section 4.3),
+// and the code that says more where the type says less than f.
+func (f Fault) Result() (result, reason string) {
+	switch f {
+	case FaultUnlisted, FaultRemembered:
+		return string(FaultOther), string(f)
+	}
+	return string(f), ""
+}
