@@ -13,7 +13,7 @@ type HostTLS struct {
 	Policies  prometheus.Gauge       // MTA-STS policies in memory
 	Fetches   *prometheus.CounterVec // fetches of policies, by result: ok, failed, invalid
 	// Sessions by policy (none, sts, sts-testing, tlsa) and result (ok,
-	// no-starttls, certificate, tlsa, dnssec, unlisted, other).
+	// no-starttls, certificate, tlsa, dnssec, unlisted, plaintext, other).
 	Sessions *prometheus.CounterVec
 }
 
@@ -36,7 +36,7 @@ func newHostTLS(f promauto.Factory) *HostTLS {
 		Fetches:   vec("sts_fetches_total", "Fetches of MTA-STS policies, by result: ok, failed, invalid.", "ok", "failed", "invalid"),
 		Sessions: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tenma_hosttls_sessions_total",
-			Help: "Outbound sessions opened or refused for TLS, by policy (none, sts, sts-testing, tlsa) and result (ok, no-starttls, certificate, tlsa, dnssec, unlisted, other).",
+			Help: "Outbound sessions opened or refused for TLS, by policy (none, sts, sts-testing, tlsa) and result (ok, no-starttls, certificate, tlsa, dnssec, unlisted, plaintext: TLS failed within three days and was not tried, other).",
 		}, []string{"policy", "result"}),
 	}
 }

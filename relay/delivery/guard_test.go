@@ -31,6 +31,8 @@ func (g *guard) Demand(_ context.Context, r *mail.Route, h *mail.Host, _ bool) (
 		return mail.Safety{}, nil
 	case "verified":
 		return mail.Safety{TLS: mail.TLSVerified, Policy: tlsrpt.PolicySTS}, nil
+	case "unusable":
+		return mail.Safety{TLS: mail.TLSRequired, Policy: tlsrpt.PolicyDANE, Unusable: true}, nil
 	case "testing":
 		return mail.Safety{Policy: tlsrpt.PolicySTS, Testing: true}, nil
 	case "unlisted":
@@ -62,6 +64,9 @@ func (g *guard) Count(r *mail.TLSResult) {
 		g.t.Error("a result of a policy that is not there")
 	}
 	if g.results != nil {
+		if r.Private {
+			return
+		}
 		g.results(strings.TrimSpace(fmt.Sprintf("result %s %s %s %s", r.Domain, r.Host, r.Policy, r.Fault)))
 	}
 }

@@ -39,6 +39,7 @@ type opening struct {
 	safety mail.Safety // that the host in hand must have
 	phases mail.Phases
 	last   *mail.Outcome // that weighs most so far
+	broken bool          // TLS with the host in hand failed within brokenFor, and is not tried
 }
 
 // open gives a session with one of the hosts that the job has left, in the slot
@@ -121,8 +122,8 @@ func (o *opening) host(h mail.Host) *conn {
 			continue
 		}
 		plain := o.safety.TLS == mail.TLSNone
-		broken := o.safety.TLS == mail.TLSOpportunistic && o.client.noTLS.has(hostKey(h))
-		k, fellBack := o.greet(h, nc, to, plain || broken, broken)
+		o.broken = o.safety.TLS == mail.TLSOpportunistic && o.client.noTLS.has(hostKey(h))
+		k, fellBack := o.greet(h, nc, to, plain || o.broken, o.broken)
 		if k == nil && fellBack && o.ctx.Err() == nil {
 			// Where any protection was welcome but none demanded, broken TLS is
 			// as good as none (RFC 7435 section 3); on a new connection, since
@@ -289,6 +290,11 @@ func (o *opening) session(k *conn, plain bool) (finding, bool) {
 // startTLS meets the demand, and reports what came of it.
 func (o *opening) startTLS(k *conn, plain bool, name string) (finding, bool) {
 	if plain || o.safety.TLS == mail.TLSImplicit {
+		if o.broken && k.Ext.StartTLS {
+			o.report(&k.place, tlsrpt.FaultRemembered)
+		} else if o.broken {
+			o.report(&k.place, tlsrpt.FaultNoSTARTTLS)
+		}
 		return finding{}, true
 	}
 	demanded := o.safety.TLS != mail.TLSOpportunistic

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"tenma/relay/delivery/client"
@@ -49,8 +50,12 @@ func (o *opening) demand(h *mail.Host) (err error) {
 // wrong, even if the session was taken all the same; where nothing is demanded
 // of certificates, none is at fault.
 func (o *opening) report(at *place, err error) {
-	if err == nil && o.safety.Unlisted {
+	switch {
+	case err != nil:
+	case o.safety.Unlisted:
 		err = tlsrpt.FaultUnlisted
+	case o.safety.Unusable:
+		err = fmt.Errorf("%w: none of the records can be used", tlsrpt.FaultTLSA) // RFC 8460 section 4.3.2.1
 	}
 	o.result(at, handshake.FaultOf(err), err)
 }
@@ -61,7 +66,7 @@ func (o *opening) result(at *place, fault tlsrpt.Fault, err error) {
 	}
 	r := &mail.TLSResult{
 		Domain: o.job.a.Route.Domain, Policy: o.safety.Policy, Testing: o.safety.Testing, DANE: o.safety.DANE,
-		Host: at.host, Peer: at.peer, Local: at.local, Fault: fault,
+		Host: at.host, Peer: at.peer, Local: at.local, Fault: fault, Private: o.key.kind != mail.ByMX,
 	}
 	if r.Policy == tlsrpt.PolicySTS {
 		r.STS = o.job.a.Route.STS

@@ -22,6 +22,8 @@ type Safety struct {
 	Testing bool
 	// Unlisted: the policy, which is being tested, does not name the host.
 	Unlisted bool
+	// Unusable: the host has TLSA records, of which none can be used.
+	Unusable bool
 }
 
 // Serves reports that a connection which was opened under s is safe enough where
@@ -60,4 +62,6 @@ type TLSResult struct {
 	Local   netip.Addr
 	Fault   tlsrpt.Fault
 	Detail  string // of the fault, for people
+	// Private: Domain is not to be told, as the session says nothing of its hosts.
+	Private bool
 }

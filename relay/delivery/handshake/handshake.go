@@ -94,6 +94,8 @@ func FaultOf(err error) tlsrpt.Fault {
 		return tlsrpt.FaultNone
 	case errors.As(err, &own):
 		return own
+	case errors.Is(err, dane.ErrMismatch):
+		return tlsrpt.FaultTLSA // none of the records is valid (RFC 8460 section 4.3.2.1)
 	case errors.As(err, &name), errors.Is(err, dane.ErrName):
 		return tlsrpt.FaultName
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

@@ -100,7 +100,7 @@ func TestHandshake(t *testing.T) {
 			{sts, "good", "ok verified"},
 			{sts, "other", "ok doubt certificate-host-mismatch"},
 			{pinned, "stranger", "ok verified"},
-			{pinned, "good", "validation-failure"},
+			{pinned, "good", "tlsa-invalid"},
 			{mail.Safety{TLS: mail.TLSRequired, Policy: tlsrpt.PolicyDANE}, "stranger", "ok"},
 		} {
 			h := &Handshake{Host: "mx.test", Safety: &c.safety, Roots: roots}

@@ -29,11 +29,13 @@ func decide(r *mail.Route, h *mail.Host, requireTLS bool, t tlsa) (mail.Safety, 
 			s.TLS, s.DANE = mail.TLSDANE, t.set.For(string(r.Domain))
 			return s, nil // whatever a policy by MTA-STS says (RFC 8461 section 2)
 		}
+		s.Unusable = true
 		if s.TLS == mail.TLSOpportunistic {
 			s.TLS = mail.TLSRequired // records, of which none is usable (RFC 7672 section 2.2)
 		}
 	}
 	if r.TLS == mail.TLSDANE {
+		s.Policy = tlsrpt.PolicyDANE
 		return s, policyError(tlsrpt.FaultNoTLSA, h.Name+" has no TLSA records that can be used, which are demanded")
 	}
 	if err := sts(&s, r, h); err != nil {
@@ -51,7 +53,7 @@ func sts(s *mail.Safety, r *mail.Route, h *mail.Host) error {
 	if p == nil || p.Mode == mtasts.None || r.TLS == mail.TLSNone {
 		return nil
 	}
-	s.Policy = tlsrpt.PolicySTS
+	s.Policy, s.Unusable = tlsrpt.PolicySTS, false
 	switch listed := p.Allows(h.Name); {
 	case p.Mode == mtasts.Testing:
 		s.Testing, s.Unlisted = true, !listed

@@ -58,6 +58,9 @@ func show(s mail.Safety, err error) string {
 	if s.Unlisted {
 		text += " unlisted"
 	}
+	if s.Unusable {
+		text += " unusable"
+	}
 	if s.DANE != nil {
 		text += " " + strings.ReplaceAll(strings.Join(s.DANE.Strings(), ","), strings.ToUpper(digest), "D") + " at " + s.DANE.Base()
 	}
@@ -82,7 +85,7 @@ func TestDemand(t *testing.T) {
 		{"nothing is known", mail.Route{}, "mx.a.test", false, "opportunistic no-policy-found", ""},
 		{"TLSA records", secure(mail.Route{}), "mx.a.test", false, "dane tlsa 3 1 1 D at mx.a.test", "opportunistic no-policy-found"},
 		{"none there", secure(mail.Route{}), "bare.a.test", false, "opportunistic no-policy-found", ""},
-		{"none usable", secure(mail.Route{}), "odd.a.test", false, "required tlsa", "opportunistic no-policy-found"},
+		{"none usable", secure(mail.Route{}), "odd.a.test", false, "required tlsa unusable", "opportunistic no-policy-found"},
 		{"at what the name is an alias of", secure(mail.Route{}), "alias.a.test", false, "dane tlsa 3 1 1 D at target.a.test", "opportunistic no-policy-found"},
 		{"at the alias", secure(mail.Route{}), "half.a.test", false, "dane tlsa 3 0 1 D at half.a.test", "opportunistic no-policy-found"},
 		{"in an unsigned zone they do not count", secure(mail.Route{}), "plain.b.test", false, "opportunistic no-policy-found", ""},
@@ -117,7 +120,7 @@ func TestDemand(t *testing.T) {
 		{"REQUIRETLS", mail.Route{}, "mx.a.test", true, "550 5.7.30", ""},
 		{"REQUIRETLS, MX records signed", secure(mail.Route{}), "bare.a.test", true, "verified no-policy-found", ""},
 		{"REQUIRETLS, TLSA records", secure(mail.Route{}), "mx.a.test", true, "dane tlsa 3 1 1 D at mx.a.test", "verified no-policy-found"},
-		{"REQUIRETLS, none usable", secure(mail.Route{}), "odd.a.test", true, "verified tlsa", "verified no-policy-found"},
+		{"REQUIRETLS, none usable", secure(mail.Route{}), "odd.a.test", true, "verified tlsa unusable", "verified no-policy-found"},
 		{"REQUIRETLS, a policy", sts(enforce), "mx.a.test", true, "verified sts", ""},
 		{"REQUIRETLS, a policy on trial", sts(testing1), "mx.a.test", true, "verified sts testing", ""},
 		{"REQUIRETLS, a policy on trial without the host", sts(testing1), "plain.b.test", true, "550 5.7.30", ""},

@@ -32,6 +32,7 @@ type Deps struct {
 	Public   func(netip.Addr) bool // an address that strangers' names may lead to
 	Roots    *x509.CertPool        // that vouch for the hosts of policies; nil: the system's
 	Keeper   Keeper                // nil: a restart forgets the policies
+	Results  func(*mail.TLSResult) // takes policies that could not be had, for reports; does not wait; nil: nobody does
 	Metrics  *metrics.HostTLS
 	Log      *slog.Logger // nil: silence
 }
@@ -55,9 +56,6 @@ type Adviser struct {
 
 // New builds an Adviser, which knows the policies that were kept.
 func New(cfg Config, deps Deps) *Adviser {
-	if deps.Dialer == nil {
-		deps.Dialer = systemDialer{}
-	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
@@ -115,8 +113,7 @@ func (a *Adviser) asksTLSA(r *mail.Route, h *mail.Host) bool {
 	return open && r.Secure && !r.LMTP && !h.Addr.IsValid() && !a.config.Load().NoDANE
 }
 
-// Count counts what came of a session. Reports to domains (RFC 8460) have their
-// place here.
+// Count counts what came of a session.
 func (a *Adviser) Count(r *mail.TLSResult) {
 	policy := map[tlsrpt.Policy]string{tlsrpt.PolicyNone: "none", tlsrpt.PolicySTS: "sts", tlsrpt.PolicyDANE: "tlsa"}[r.Policy]
 	if r.Testing {
@@ -136,6 +133,8 @@ func (a *Adviser) Count(r *mail.TLSResult) {
 		result = "dnssec"
 	case tlsrpt.FaultUnlisted:
 		result = "unlisted"
+	case tlsrpt.FaultRemembered:
+		result = "plaintext"
 	}
 	a.deps.Metrics.Sessions.WithLabelValues(policy, result).Inc()
 }

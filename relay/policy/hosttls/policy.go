@@ -2,6 +2,7 @@ package hosttls
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -10,8 +11,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tenma/dnscache"
+	"tenma/relay/mail"
 	"tenma/relay/wire/mtasts"
 	"tenma/relay/wire/smtp"
+	"tenma/relay/wire/tlsrpt"
 )
 
 const (
@@ -225,7 +228,7 @@ func (a *Adviser) fetch(ctx context.Context, d smtp.Domain, id string) (p *mtast
 // refetch fetches a policy and remembers what came of it.
 func (a *Adviser) refetch(ctx context.Context, d smtp.Domain, id string) {
 	p, err := a.download(ctx, d)
-	now := time.Now()
+	now, fault := time.Now(), tlsrpt.FaultFetch
 	switch {
 	case err == nil:
 		a.deps.Metrics.Fetches.WithLabelValues("ok").Inc()
@@ -235,12 +238,26 @@ func (a *Adviser) refetch(ctx context.Context, d smtp.Domain, id string) {
 	case ctx.Err() != nil:
 		return // we are stopping: it says nothing about the domain
 	case errors.Is(err, mtasts.ErrPolicy):
+		fault = tlsrpt.FaultPolicy
 		a.deps.Metrics.Fetches.WithLabelValues("invalid").Inc()
+	case certificateError(err):
+		fault = tlsrpt.FaultFetchWebPKI
+		fallthrough
 	default:
 		a.deps.Metrics.Fetches.WithLabelValues("failed").Inc()
 	}
+	if a.deps.Results != nil {
+		a.deps.Results(&mail.TLSResult{Domain: d, Policy: tlsrpt.PolicySTS, Fault: fault, Detail: err.Error()})
+	}
 	a.policies.fail(d, now.Add(retryFetch))
 	a.deps.Log.Info("the MTA-STS policy of a domain cannot be had", "domain", string(d), "error", err)
+}
+
+// certificateError reports that the host of a policy showed a certificate that
+// does not prove it to be that (RFC 8460 section 4.3.2.2).
+func certificateError(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
 }
 
 // refresh fetches policies in use again before they end, and drops those that

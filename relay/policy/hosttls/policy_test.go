@@ -19,6 +19,7 @@ import (
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/wire/mtasts"
 	"tenma/relay/wire/smtp"
+	"tenma/relay/wire/tlsrpt"
 )
 
 const stsZone = `
@@ -100,24 +101,24 @@ func TestBadFetch(t *testing.T) {
 		why, cert, address string
 		does               http.HandlerFunc
 		asked              int32
-		invalid            bool
+		told               tlsrpt.Fault
 	}{
-		{"not there", "mta-sts.a.test", "", http.NotFound, 1, false},
+		{"not there", "mta-sts.a.test", "", http.NotFound, 1, tlsrpt.FaultFetch},
 		{"moved", "mta-sts.a.test", "", func(w http.ResponseWriter, q *http.Request) {
 			http.Redirect(w, q, "https://mta-sts.a.test/.well-known/mta-sts.txt", http.StatusMovedPermanently)
-		}, 1, false},
-		{"a web page", "mta-sts.a.test", "", text("text/html", good), 1, true},
-		{"without media type", "mta-sts.a.test", "", text("", good), 1, true},
-		{"no policy", "mta-sts.a.test", "", text("text/plain", "hello"), 1, true},
-		{"too large", "mta-sts.a.test", "", text("text/plain", good+strings.Repeat("x:y\n", 20000)), 1, true},
+		}, 1, tlsrpt.FaultFetch},
+		{"a web page", "mta-sts.a.test", "", text("text/html", good), 1, tlsrpt.FaultPolicy},
+		{"without media type", "mta-sts.a.test", "", text("", good), 1, tlsrpt.FaultPolicy},
+		{"no policy", "mta-sts.a.test", "", text("text/plain", "hello"), 1, tlsrpt.FaultPolicy},
+		{"too large", "mta-sts.a.test", "", text("text/plain", good+strings.Repeat("x:y\n", 20000)), 1, tlsrpt.FaultPolicy},
 		{"cut off", "mta-sts.a.test", "", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, good)
-		}, 1, false},
-		{"another's certificate", "mta-sts.b.test", "", text("text/plain", good), 0, false},
-		{"private address", "mta-sts.a.test", "10.0.0.1", text("text/plain", good), 0, false},
-		{"nobody there", "mta-sts.a.test", "198.51.100.81", text("text/plain", good), 0, false},
+		}, 1, tlsrpt.FaultFetch},
+		{"another's certificate", "mta-sts.b.test", "", text("text/plain", good), 0, tlsrpt.FaultFetchWebPKI},
+		{"private address", "mta-sts.a.test", "10.0.0.1", text("text/plain", good), 0, tlsrpt.FaultFetch},
+		{"nobody there", "mta-sts.a.test", "198.51.100.81", text("text/plain", good), 0, tlsrpt.FaultFetch},
 		{"never ends", "mta-sts.a.test", "", func(w http.ResponseWriter, q *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			for q.Context().Err() == nil {
@@ -125,7 +126,7 @@ func TestBadFetch(t *testing.T) {
 				_ = http.NewResponseController(w).Flush()
 				time.Sleep(time.Second)
 			}
-		}, 1, false},
+		}, 1, tlsrpt.FaultFetch},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -143,8 +144,11 @@ func TestBadFetch(t *testing.T) {
 					t.Errorf("took %v", took)
 				}
 				r.wantAsked(c.asked)
-				if got := r.value("sts_fetches_total invalid"); got == 1 != c.invalid {
+				if got := r.value("sts_fetches_total invalid"); (got == 1) != (c.told == tlsrpt.FaultPolicy) {
 					t.Errorf("%v invalid policies", got)
+				}
+				if len(r.told) != 1 || r.told[0].Domain != "a.test" || r.told[0].Policy != tlsrpt.PolicySTS || r.told[0].Fault != c.told || r.told[0].Detail == "" {
+					t.Errorf("told %+v, want %s", r.told, c.told)
 				}
 				r.publish("mode: enforce", "mx: mx.a.test", "max_age: 86400")
 				if p, life := r.Policy(t.Context(), "a.test"); p != nil || life > 5*time.Minute {

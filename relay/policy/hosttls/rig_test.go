@@ -25,6 +25,7 @@ import (
 	"tenma/dnscache"
 	"tenma/dnscache/dnstest"
 	"tenma/metrics"
+	"tenma/relay/mail"
 	"tenma/relay/policy/hosttls"
 )
 
@@ -41,7 +42,8 @@ type rig struct {
 
 	registry *prometheus.Registry
 
-	asked atomic.Int32 // requests for policies
+	told  []*mail.TLSResult // policies that could not be had
+	asked atomic.Int32      // requests for policies
 	// answer is what the web server does; it may be changed at any time.
 	answer atomic.Pointer[http.HandlerFunc]
 }
@@ -63,6 +65,7 @@ func newRig(t *testing.T, cfg hosttls.Config, zone, certName string, keep ...hos
 	cert := selfSigned(t, certName)
 	r.roots.AddCert(cert.Leaf)
 	deps := hosttls.Deps{
+		Results:  func(told *mail.TLSResult) { r.told = append(r.told, told) },
 		Resolver: r.cache, Dialer: r.net, Public: func(a netip.Addr) bool { return !a.IsPrivate() }, Roots: r.roots, Metrics: metrics.New(r.registry).HostTLS,
 	}
 	if len(keep) > 0 {
