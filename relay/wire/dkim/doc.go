@@ -8,6 +8,10 @@
 // its value with an empty b= tag, Digest what the key is to sign, AppendSigned
 // the whole.
 //
-// Canonical forms are hashed, not read back, so all of it is writing; the other
-// direction is for those who verify.
+// Who verifies begins with ReadClaim for each DKIM-Signature, lets Bodies hash the
+// body as it passes, and when it has the key (Claim.KeyName, ParseKey) asks
+// Claim.Verify. Everything that is read comes from outside, keys included; what is
+// wrong is a Fault with the result that RFC 8601 has for it.
+//
+// Package arc builds on it.
 package dkim

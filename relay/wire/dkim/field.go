@@ -74,7 +74,10 @@ func (s *Signature) Value() []byte {
 // Digest is what the key signs (RFC 6376 section 3.7): the SHA-256 of the signed
 // fields, each as AppendField gives it and in the order of h=, and of the field
 // with this value, which goes without its line end.
-func Digest(fields, value []byte) (d [sha256.Size]byte) {
+func Digest(fields, value []byte) (d [sha256.Size]byte) { return DigestField(fields, name, value) }
+
+// DigestField is Digest for a field of another name: those of ARC.
+func DigestField(fields []byte, name string, value []byte) (d [sha256.Size]byte) {
 	sum := sha256.New()
 	sum.Write(fields)
 	own := AppendField(make([]byte, 0, len(name)+1+len(value)+len(crlf)), name, value)
@@ -86,6 +89,11 @@ func Digest(fields, value []byte) (d [sha256.Size]byte) {
 // AppendSigned appends the whole field: what Value gave, and the signature,
 // folded.
 func AppendSigned(b, value, signature []byte) []byte {
+	return AppendSignedField(b, name, value, signature)
+}
+
+// AppendSignedField is AppendSigned for a field of another name: those of ARC.
+func AppendSignedField(b []byte, name string, value, signature []byte) []byte {
 	b = append(b, name+": "...)
 	b = append(b, value...)
 	text := base64.StdEncoding.AppendEncode(nil, signature)
