@@ -89,7 +89,7 @@ func (s *session) admit(p *piece) bool {
 		return false
 	}
 	p.body, p.head, p.size = body, form.Header, int64(len(form.Header))+body.Size()
-	if !client.Sendable(a.Envelope.Sender) {
+	if !client.Sendable(a.Envelope.ReversePath()) {
 		s.fail(p, judge(&s.k.place, finding{command: cmdMail, err: ours(553, smtp.Status{5, 1, 7}, "sender address cannot be sent")}))
 		return false
 	}
@@ -142,7 +142,7 @@ func (s *session) unfit(p *piece) error {
 		return ours(552, smtp.Status{5, 3, 4}, fmt.Sprintf("message of %d octets is larger than %s takes (%d)", p.size, s.k.host, x.Size))
 	case e.RequireTLS && !(x.RequireTLS && s.k.tls.Verified): // RFC 8689 section 4.2.1
 		return ours(550, smtp.Status{5, 7, 30}, s.k.host+" does not support REQUIRETLS")
-	case e.Sender.NeedsUTF8() && !x.UTF8: // RFC 6531 section 3.5
+	case e.ReversePath().NeedsUTF8() && !x.UTF8: // RFC 6531 section 3.5
 		return ours(553, smtp.Status{5, 6, 7}, "sender address needs SMTPUTF8, which "+s.k.host+" does not offer")
 	case p.eight && !x.EightBit: // RFC 6152 section 3
 		return ours(554, smtp.Status{5, 6, 3}, "message needs 8BITMIME, which "+s.k.host+" does not offer")
@@ -230,7 +230,7 @@ func (s *session) send(p *piece, riding bool) error {
 
 func (s *session) sendMail(p *piece) {
 	e := p.job.a.Envelope
-	s.k.Mail(e.Sender, client.MailParams{
+	s.k.Mail(e.ReversePath(), client.MailParams{
 		Size: p.size, EightBit: p.eight, UTF8: s.wantsUTF8(p), RequireTLS: e.RequireTLS, Ret: e.Ret, EnvID: e.EnvID,
 	})
 }
@@ -238,7 +238,7 @@ func (s *session) sendMail(p *piece) {
 // wantsUTF8 reports whether the transaction is to be an internationalised one.
 func (s *session) wantsUTF8(p *piece) bool {
 	a := p.job.a
-	if a.Envelope.SMTPUTF8 || a.Envelope.Sender.NeedsUTF8() {
+	if a.Envelope.SMTPUTF8 || a.Envelope.ReversePath().NeedsUTF8() {
 		return true
 	}
 	for _, i := range p.to {

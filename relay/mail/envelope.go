@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tenma/relay/wire/smtp"
+	"tenma/spool"
 )
 
 // Priority is the urgency of a message; the zero value is ordinary mail.
@@ -30,7 +31,14 @@ const (
 // Envelope is what was said about a message when it was accepted. It never
 // changes after the commit (promise 2 of package relay).
 type Envelope struct {
-	Sender     smtp.Address // the reverse path; null for a DSN
+	Sender smtp.Address // the reverse path as the client gave it; null for a DSN
+	// ReturnPath goes out as the reverse path in the place of Sender, so that what
+	// other mail systems return comes to us; zero: Sender itself does. Sender stays
+	// who is told by DSNs of ours.
+	ReturnPath smtp.Address
+	// Batch is the id that the client was told, where its message was split into
+	// an entry for each recipient; zero where it was not.
+	Batch      spool.ID
 	Recipients []Recipient
 	Received   time.Time // when the mail was accepted, to the second
 	Expire     time.Time // after this no further attempt; zero: the queue's setting
@@ -93,6 +101,14 @@ func (e *Envelope) Protocol() string {
 		p += "A"
 	}
 	return p
+}
+
+// ReversePath is what goes out in MAIL FROM.
+func (e *Envelope) ReversePath() smtp.Address {
+	if !e.ReturnPath.IsNull() {
+		return e.ReturnPath
+	}
+	return e.Sender
 }
 
 // Ret is the RET parameter of MAIL (RFC 3461 section 4.3).

@@ -3,6 +3,7 @@ package mail
 import (
 	"time"
 
+	"tenma/relay/wire/arf"
 	"tenma/spool"
 )
 
@@ -47,4 +48,8 @@ type Event struct {
 	Lane      Lane
 	Outcome   Outcome
 	InQueue   time.Duration // since Envelope.Received
+
+	// Of OOB and Feedback, whose ID is that of the message that came back:
+	About    spool.ID    // the message of ours that it is about; zero: not known
+	Feedback *arf.Report // of a Feedback
 }

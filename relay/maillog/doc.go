@@ -49,6 +49,7 @@
 //	nodeid                 always; Config.NodeID
 //	session_id             the SMTP session in which the message came
 //	tls_cipher, tls_protocol_version, tls_peer_subject_name    of the connection to the remote server
+//	feedback_report        of a Feedback: {feedback_type, user_agent, arrival_date, incidents, ...}, see package wire/arf
 //	meta                   always; {tenant, campaign, authn_id}
 //	headers                always; {From, Subject, Message-ID} as the message has them, at most 256 octets each
 //
@@ -56,6 +57,9 @@
 //
 //	time_in_queue          seconds since the message was accepted
 //	phases                 {dns, connect, tls, transaction}: seconds that parts of the attempt took
+//	return_path            what goes out in the place of sender, where that is signed
+//	batch_id               the id that the client was told, where its message was split
+//	about_id               of an OOB or Feedback: the message of ours that it is about
 //	tls_policy             the demand that was applied: opportunistic, required, ...
 //	tls_verified           true if the remote server's certificate was good for it
 //	priority               bulk or urgent; left out for ordinary mail

@@ -94,10 +94,10 @@ func New(cfg Config) (*Log, error) {
 }
 
 // final reports the events that promise 5 is about: those after which an entry
-// may be removed.
+// may be removed, the message that came back with what it told included.
 func final(k mail.EventKind) bool {
 	switch k {
-	case mail.EventDelivery, mail.EventBounce, mail.EventExpiration, mail.EventAdminBounce:
+	case mail.EventDelivery, mail.EventBounce, mail.EventExpiration, mail.EventAdminBounce, mail.EventOOB, mail.EventFeedback:
 		return true
 	}
 	return false

@@ -32,6 +32,7 @@ func appendRecord(b []byte, e *mail.Event, node []byte) []byte {
 	b = append(b, `,"sender":`...)
 	b = appendAddress(b, env.Sender)
 	b = appendRecipient(b, e)
+	b = appendReturns(b, e)
 	b = append(b, `,"site":`...)
 	b = appendString(b, string(e.Lane))
 	b = append(b, `,"size":`...)
@@ -46,9 +47,12 @@ func appendRecord(b []byte, e *mail.Event, node []byte) []byte {
 	b = append(b, `,"nodeid":`...)
 	b = append(b, node...)
 	b = appendReception(b, env)
-	if atTheDoor(e.Kind) {
+	switch {
+	case atTheDoor(e.Kind):
 		b = appendPeer(b, env.HELO, env.Client)
-	} else {
+	case cameBack(e.Kind):
+		b = appendPeer(b, e.Outcome.Host, env.Client)
+	default:
 		b = appendConnection(b, e)
 	}
 	if e.InQueue != 0 {
@@ -64,6 +68,10 @@ func appendRecord(b []byte, e *mail.Event, node []byte) []byte {
 func atTheDoor(k mail.EventKind) bool {
 	return k == mail.EventReception || k == mail.EventRejection
 }
+
+// cameBack reports the kinds that tell what a message says that came back by mail:
+// their peer is the host that handed it in, under the name of who reports.
+func cameBack(k mail.EventKind) bool { return k == mail.EventOOB || k == mail.EventFeedback }
 
 // appendEventID names the fact: the same for each copy of it, another for each
 // other fact. A Rejection has no message; session and time name it.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/wire/smtp"
+	"tenma/spool"
 )
 
 // fields gives the paths of the values in a record.
@@ -32,6 +34,8 @@ func TestReference(t *testing.T) {
 	full := testEvent()
 	full.Outcome.Detail = "connection reset"
 	full.Outcome.Diagnosis = mail.Diagnosis{Class: mail.SpamBlock, Severity: mail.Block, Remedy: mail.Reroute, Rule: "source-listed"}
+	full.Envelope.ReturnPath, full.Envelope.Batch, full.About = smtp.Address{Local: "04t", Domain: "r.shop.test"}, spool.ID{1}, spool.ID{2}
+	full.Feedback = testFeedback()
 	every := fields("", decode(t, appendRecord(nil, full, []byte(`"n1"`))))
 	bare := &mail.Event{Kind: mail.EventRejection, Time: time.Unix(1_700_000_000, 0), Recipient: -1, Envelope: &mail.Envelope{}}
 	always := fields("", decode(t, appendRecord(nil, bare, []byte(`"n1"`))))

@@ -15,7 +15,7 @@ import (
 // varints, text with its length before it, times as Unix seconds with 0 for
 // the zero time. A reader accepts every version up to its own.
 const (
-	envelopeVersion = 2 // 2: a second octet of flags
+	envelopeVersion = 3 // 2: a second octet of flags; 3: ReturnPath and Batch
 	stateVersion    = 2 // 2: Owed
 )
 
@@ -38,13 +38,18 @@ func AppendEnvelope(b []byte, e *mail.Envelope) []byte {
 	}
 	client, _ := e.Client.MarshalBinary() // never fails
 	var more byte
-	if e.LongLines {
-		more |= 1
+	for i, f := range [...]bool{e.LongLines, !e.ReturnPath.IsNull() || !e.Batch.IsZero()} {
+		if f {
+			more |= 1 << i
+		}
 	}
 	b = append(b, flags, more, byte(e.Ret), byte(e.Priority), byte(e.Origin))
 	b = appendText(b, client)
 	for _, s := range [...]string{e.EnvID, e.Tenant, e.Campaign, e.Account, e.Listener, e.HELO, e.Session, e.From, e.Subject, e.MsgID} {
 		b = appendText(b, s)
+	}
+	if more&2 != 0 {
+		b = append(appendAddress(b, e.ReturnPath), e.Batch[:]...)
 	}
 	b = binary.AppendUvarint(b, uint64(len(e.Recipients)))
 	for i := range e.Recipients {
@@ -75,8 +80,10 @@ func DecodeEnvelope(b []byte) (*mail.Envelope, error) {
 	e.SMTPUTF8, e.EightBit, e.RequireTLS = flags&1 != 0, flags&2 != 0, flags&4 != 0
 	e.Trusted, e.TLS, e.Basic, e.LMTP = flags&8 != 0, flags&16 != 0, flags&32 != 0, flags&64 != 0
 	e.Submission = flags&128 != 0
+	var more byte
 	if version >= 2 {
-		e.LongLines = d.octet()&1 != 0
+		more = d.octet()
+		e.LongLines = more&1 != 0
 	}
 	e.Ret, e.Priority, e.Origin = mail.Ret(d.octet()), mail.Priority(int8(d.octet())), mail.Origin(d.octet())
 	if err := e.Client.UnmarshalBinary([]byte(d.text())); err != nil {
@@ -84,6 +91,10 @@ func DecodeEnvelope(b []byte) (*mail.Envelope, error) {
 	}
 	for _, p := range [...]*string{&e.EnvID, &e.Tenant, &e.Campaign, &e.Account, &e.Listener, &e.HELO, &e.Session, &e.From, &e.Subject, &e.MsgID} {
 		*p = d.text()
+	}
+	if version >= 3 && more&2 != 0 {
+		e.ReturnPath = d.address()
+		copy(e.Batch[:], d.octets(len(e.Batch)))
 	}
 	n := d.count(4)
 	e.Recipients = make([]mail.Recipient, n)
@@ -198,6 +209,17 @@ func (d *decoder) octet() byte {
 	}
 	v := d.b[0]
 	d.b = d.b[1:]
+	return v
+}
+
+// octets gives the next n, fewer where they end.
+func (d *decoder) octets(n int) []byte {
+	if n > len(d.b) {
+		d.fail, d.b = true, nil
+		return nil
+	}
+	v := d.b[:n]
+	d.b = d.b[n:]
 	return v
 }
 

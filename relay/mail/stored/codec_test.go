@@ -11,6 +11,7 @@ import (
 
 	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
+	"tenma/spool"
 )
 
 func fullEnvelope() *mail.Envelope {
@@ -25,6 +26,7 @@ func fullEnvelope() *mail.Envelope {
 		Trusted: true, TLS: true, Basic: true, LMTP: true, Submission: true,
 		Ret: mail.RetFull, EnvID: "id", Priority: mail.Bulk, Tenant: "t", Campaign: "c", Account: "a", Origin: mail.FromHTTP,
 		Listener: "l", Client: netip.MustParseAddrPort("[2001:db8::1]:25"), HELO: "h", Session: "s", From: "f", Subject: "su", MsgID: "m",
+		ReturnPath: smtp.Address{Local: "04tok", Domain: "r.example.test"}, Batch: spool.ID{1, 15: 2},
 	}
 }
 
@@ -39,7 +41,8 @@ func fullState() *mail.State {
 var asIs = cmp.Options{cmpopts.EquateComparable(netip.AddrPort{})}
 
 func TestEnvelopeRoundTrip(t *testing.T) {
-	for _, e := range []*mail.Envelope{{Prefix: []byte{}, Recipients: []mail.Recipient{}}, fullEnvelope()} {
+	batch := &mail.Envelope{Prefix: []byte{}, Recipients: []mail.Recipient{}, Batch: spool.ID{3}}
+	for _, e := range []*mail.Envelope{{Prefix: []byte{}, Recipients: []mail.Recipient{}}, fullEnvelope(), batch} {
 		got, err := DecodeEnvelope(AppendEnvelope(nil, e))
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +56,7 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 // What older versions stored is read: version 1 had no second octet of flags.
 func TestEnvelopeVersion1(t *testing.T) {
 	e := fullEnvelope()
-	e.LongLines = false
+	e.LongLines, e.ReturnPath, e.Batch = false, smtp.Address{}, spool.ID{}
 	now := AppendEnvelope(nil, e)
 	e.TLS = false
 	other := AppendEnvelope(nil, e)
@@ -68,6 +71,21 @@ func TestEnvelopeVersion1(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.TLS = true
+	if d := cmp.Diff(e, got, asIs); d != "" {
+		t.Error(d)
+	}
+}
+
+// Version 2 had no return path: what it stored differs in nothing else.
+func TestEnvelopeVersion2(t *testing.T) {
+	e := fullEnvelope()
+	e.ReturnPath, e.Batch = smtp.Address{}, spool.ID{}
+	old := AppendEnvelope(nil, e)
+	old[0] = 2
+	got, err := DecodeEnvelope(old)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if d := cmp.Diff(e, got, asIs); d != "" {
 		t.Error(d)
 	}

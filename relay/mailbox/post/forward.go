@@ -9,6 +9,8 @@ import (
 	"tenma/relay/mail"
 	"tenma/relay/mailbox/post/rules"
 	"tenma/relay/wire/dsn"
+	"tenma/relay/wire/smtp"
+	"tenma/spool"
 )
 
 // forward sends the message on. Its envelope stays what it was, but for:
@@ -34,6 +36,7 @@ func (d *delivery) forward(ctx context.Context, o onward) error {
 	if e.Sender, err = d.forwardedBy(e.Sender, o.by.Domain, d.now); err != nil {
 		return err
 	}
+	e.ReturnPath, e.Batch = smtp.Address{}, spool.ID{} // it is no copy of ours any more
 	e.Recipients = []mail.Recipient{{Address: o.to, Notify: notify, ORcpt: original(orig)}}
 	e.SMTPUTF8 = e.SMTPUTF8 || o.to.NeedsUTF8() || o.by.NeedsUTF8() || e.Sender.NeedsUTF8()
 	e.Submission = false

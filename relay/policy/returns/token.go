@@ -12,17 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
 
-// Reference names one recipient's copy of a message of ours.
-type Reference struct {
-	ID        spool.ID // of the spool's entry
-	Recipient smtp.Address
-	Tenant    string // "" for none
-	Campaign  string // "" for none
-}
+// Reference is what a token or what is sealed says, in the words that all share.
+type Reference = mail.Reference
 
 // Kind says what a token is for. One that was made for one purpose is worth
 // nothing for another.
