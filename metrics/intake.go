@@ -17,13 +17,13 @@ type Intake struct {
 
 // IntakeRefused counts messages that were not taken, by reason.
 type IntakeRefused struct {
-	Loop, Header, Memory, Full, Storage, Body, Sender prometheus.Counter
+	Loop, Header, Memory, Full, Storage, Body, Sender, Verdict prometheus.Counter
 }
 
 func newIntake(f promauto.Factory) *Intake {
 	refused := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "tenma_intake_refused_total",
-		Help: "Messages that were not taken after their body had begun, by reason: loop, header, memory, full, storage, body, sender.",
+		Help: "Messages that were not taken after their body had begun, by reason: loop, header, memory, full, storage, body, sender, verdict.",
 	}, []string{"reason"})
 	return &Intake{
 		Messages: f.NewCounter(prometheus.CounterOpts{
@@ -38,7 +38,7 @@ func newIntake(f promauto.Factory) *Intake {
 		Refused: &IntakeRefused{
 			Loop: refused.WithLabelValues("loop"), Header: refused.WithLabelValues("header"), Memory: refused.WithLabelValues("memory"),
 			Full: refused.WithLabelValues("full"), Storage: refused.WithLabelValues("storage"), Body: refused.WithLabelValues("body"),
-			Sender: refused.WithLabelValues("sender"),
+			Sender: refused.WithLabelValues("sender"), Verdict: refused.WithLabelValues("verdict"),
 		},
 		Commit: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "tenma_intake_commit_seconds", Help: "Wait of a message for stable storage.",

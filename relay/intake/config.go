@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"tenma/metrics"
+	"tenma/relay/mail"
+	"tenma/relay/wire/header"
 	"tenma/spool"
 )
 
@@ -63,6 +65,11 @@ type Deps struct {
 	Record  Recorder
 	Metrics *metrics.Intake // nil: counted for nobody
 	Log     *slog.Logger
-	Senders Senders   // nil: an account is its own address alone
-	Random  io.Reader // for ids; nil: crypto/rand
+	Senders Senders // nil: an account is its own address alone
+	// Unwanted reports further fields that are taken out of a header section
+	// before the message is stored; nil: none. It is asked about each field.
+	Unwanted func(e *mail.Envelope, f header.Field) bool
+	// Inspectors look at each message, in this order.
+	Inspectors []Inspector
+	Random     io.Reader // for ids; nil: crypto/rand
 }

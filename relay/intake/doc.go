@@ -8,8 +8,9 @@
 // judged (section.go); a message that is not to be taken is still read to its
 // end, so that the client hears why. What the relay adds is a prefix
 // (received.go); the body itself is never changed (promise 2 of package relay),
-// but that blind-copy fields go out of what an author submits, before it is stored
-// (blind.go). Who may send as whom is in sender.go.
+// but that blind-copy and other unwanted fields go out before it is stored
+// (drop.go). Who may send as whom is in sender.go; who looks at messages before
+// they are stored, in inspect.go.
 //
 // Server.Accept is the only entry point.
 package intake

@@ -1,6 +1,9 @@
 package intake
 
 import (
+	"context"
+	"io"
+
 	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
 )
@@ -17,4 +20,27 @@ type Senders interface {
 	// MaySend reports whether an account may send as a: its own address, one
 	// that leads to it, or one that it was granted.
 	MaySend(account string, a smtp.Address) bool
+}
+
+// Inspector wants to look at messages on their way in: who authenticated them,
+// what a mail filter thinks of them.
+type Inspector interface {
+	// Inspect begins with a message of which the envelope is complete but for what
+	// the last octet decides (Size, EightBit, Prefix), or gives nil where it has no
+	// interest. ctx ends when the relay stops.
+	Inspect(ctx context.Context, e *mail.Envelope) Inspection
+}
+
+// Inspection looks at one message, in one goroutine. It ends with Verdict or with
+// Drop, and leaves no goroutine behind.
+type Inspection interface {
+	// Write takes the next part of the message as it is stored, from the first
+	// octet of its header section on; it may not keep or change p. What it returns
+	// is not looked at: an error that matters is for Verdict to tell.
+	io.Writer
+	// Verdict is called after the last octet. An error is what the client hears,
+	// if it is an *smtp.Error, else 451; the message is then not taken.
+	Verdict() (mail.Judgement, error)
+	// Drop is called instead where the message will not be taken anyway.
+	Drop()
 }

@@ -38,8 +38,11 @@ type reception struct {
 	eight   bool
 	section section
 	judged  bool // section is filled
-	stage   spool.StageWriter
-	err     error // why the message is not taken
+	// inspections look at the message; one that has given its verdict is nil.
+	inspections []Inspection
+	judgement   mail.Judgement // all verdicts so far
+	stage       spool.StageWriter
+	err         error // why the message is not taken
 }
 
 func (s *Server) begin(ctx context.Context, e *mail.Envelope) *reception {
@@ -68,9 +71,14 @@ func (r *reception) giveBack() {
 	r.home, r.buf = nil, nil
 }
 
-// release gives the memory back.
+// release gives the memory back, and ends what still looks at the message.
 func (r *reception) release() {
 	s := r.server
+	for _, in := range r.inspections {
+		if in != nil {
+			in.Drop()
+		}
+	}
 	s.held.Add(-r.charged)
 	if r.stranger() {
 		s.strangers.Add(-r.charged)
@@ -79,8 +87,8 @@ func (r *reception) release() {
 	r.giveBack()
 }
 
-// drop forgets a body that was streamed to the spool.
-func (r *reception) drop() {
+// forget drops a body that was streamed to the spool.
+func (r *reception) forget() {
 	if r.stage != nil {
 		r.stage.Discard()
 	}
@@ -128,6 +136,7 @@ func (r *reception) put(p []byte) {
 	case r.stage == nil:
 		r.gather(p)
 	default:
+		r.show(p)
 		if _, err := r.stage.Write(p); err != nil {
 			r.err = r.server.storageError("body", err)
 		}
@@ -171,11 +180,8 @@ func (r *reception) grow(need int) {
 func (r *reception) judge(end int) {
 	r.judged = true
 	r.section.read(header.Section(r.buf[:end]))
-	if r.section.blind && authored(r.e) {
-		before := len(r.buf)
-		r.buf, end = dropBlind(r.buf, end)
-		r.size -= int64(before - len(r.buf))
-		r.eight = r.eight && hasEightBit(r.buf)
+	if r.section.blind || r.server.deps.Unwanted != nil {
+		end = r.drop(end)
 	}
 	if r.section.hops > r.config.MaxHops {
 		r.server.deps.Metrics.Refused.Loop.Inc()
@@ -186,7 +192,9 @@ func (r *reception) judge(end int) {
 	if err := r.maySend(header.Section(r.buf[:end])); err != nil {
 		r.server.deps.Metrics.Refused.Sender.Inc()
 		r.err = err
+		return
 	}
+	r.inspect()
 }
 
 // overflow moves a body that outgrows memory into the spool.
@@ -222,6 +230,9 @@ func (r *reception) draft() (*spool.Draft, error) {
 	if r.err == nil && !r.judged {
 		r.judge(len(r.buf)) // a message of header fields alone
 	}
+	if r.err == nil {
+		r.conclude()
+	}
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -242,6 +253,9 @@ func (r *reception) draft() (*spool.Draft, error) {
 	}
 	d.ID = id
 	r.complete(id, now)
+	if r.judgement.Hold {
+		d.State = stored.AppendState(nil, &mail.State{Held: true})
+	}
 	d.Envelope = stored.AppendEnvelope(make([]byte, 0, 384+len(r.e.Prefix)+64*len(r.e.Recipients)), r.e)
 	return d, nil
 }
@@ -255,7 +269,9 @@ func (r *reception) complete(id spool.ID, now time.Time) {
 	e.Received = e.Received.Truncate(time.Second) // as the spool keeps it
 	e.EightBit = r.eight
 	e.From, e.Subject, e.MsgID = r.section.from, r.section.subject, r.section.messageID
-	e.Prefix = r.prefix(id)
+	// What says whose mail it is stands above our Received field, which tells
+	// readers that the host named there wrote it (RFC 8601 section 5).
+	e.Prefix = append(r.judgement.Header, r.prefix(id)...)
 	e.Size = int64(len(e.Prefix)) + r.size
 }
 

@@ -67,7 +67,7 @@ func (s *Server) Accept(ctx context.Context, e *mail.Envelope, body io.WriterTo)
 	r := s.begin(ctx, e)
 	defer r.release()
 	if _, err := body.WriteTo(r); err != nil {
-		r.drop()
+		r.forget()
 		s.deps.Metrics.Refused.Body.Inc()
 		return spool.ID{}, err
 	}
@@ -76,18 +76,18 @@ func (s *Server) Accept(ctx context.Context, e *mail.Envelope, body io.WriterTo)
 	}
 	draft, err := r.draft()
 	if err != nil {
-		r.drop()
+		r.forget()
 		return spool.ID{}, err
 	}
 	id, err := s.commit(ctx, draft)
 	if err != nil {
 		if settled(err) {
-			r.drop()
+			r.forget()
 		}
 		return spool.ID{}, err
 	}
 	if id != draft.ID { // a repeat of a message that we have
-		r.drop()
+		r.forget()
 		return id, nil
 	}
 	s.count(r)
