@@ -21,6 +21,7 @@ type Set struct {
 	DNS       *DNS
 	Spool     *Spool
 	HostTLS   *HostTLS
+	DKIM      *DKIM
 }
 
 // New makes the collectors and registers them with r. Registering twice with
@@ -42,5 +43,6 @@ func New(r prometheus.Registerer) *Set {
 		DNS:       newDNS(f),
 		Spool:     newSpool(f),
 		HostTLS:   newHostTLS(f),
+		DKIM:      newDKIM(f),
 	}
 }
