@@ -36,6 +36,7 @@ import (
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
@@ -143,7 +144,12 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	if r.people, err = auth.Open(people); err != nil {
 		return fmt.Errorf("accounts: %w", err)
 	}
-	if r.signer, err = dkim.New(c.DKIM, dkim.Deps{Log: o.Log}); err != nil {
+	if r.rotation, err = rotation.Open(c.Rotation, rotation.Deps{
+		Resolver: r.dns, Store: &keep{fs: o.FS, dir: c.Rotation.Dir, name: rotation.StateFile}, Changed: r.otherKeys, Metrics: m.DKIM, Log: o.Log,
+	}); err != nil {
+		return fmt.Errorf("dkim: %w", err)
+	}
+	if r.signer, err = dkim.New(r.signing(c), dkim.Deps{Log: o.Log}); err != nil {
 		return fmt.Errorf("dkim: %w", err)
 	}
 	r.renderer = rendition.New(c.Rendition, rendition.Deps{Signer: r.signer, Metrics: m.Rendition, Log: o.Log})

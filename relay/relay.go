@@ -31,6 +31,7 @@ import (
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
@@ -78,6 +79,7 @@ type Relay struct {
 	router     *route.Adviser
 	people     *auth.Directory
 	recipients *recipients
+	rotation   *rotation.Keeper
 	signer     *dkim.Signer
 	replies    replies
 	renderer   *rendition.Adviser
@@ -157,6 +159,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		{"delivery", r.delivery.Run},
 		{"mailbox", r.mailbox.Run},
 		{"sources", r.checkSources},
+		{"dkim", r.rotation.Run},
 		{"hosttls", r.hosttls.Run},
 		{"dns", r.dns.Run},
 		{"admin", r.admin.Run},
@@ -264,7 +267,7 @@ func (r *Relay) Reload(c *config.Config) error {
 		name  string
 		apply func() error
 	}{
-		{"dkim", func() error { return r.signer.Apply(c.DKIM) }},
+		{"dkim", func() error { r.rotation.Apply(c.Rotation); return r.signer.Apply(r.signing(c)) }},
 		{"accounts", func() error { return r.people.Apply(c.Auth) }},
 		{"admin", func() error { return r.admin.Apply(c.Admin) }},
 		{"dns", func() error { return r.dns.Apply(c.DNS) }},

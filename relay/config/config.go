@@ -18,6 +18,7 @@ import (
 	"tenma/relay/maillog"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
@@ -55,6 +56,7 @@ type Config struct {
 	Route     route.Config
 	Auth      auth.Config
 	DKIM      dkim.Config
+	Rotation  rotation.Config // of the keys that the relay keeps
 	Rendition rendition.Config
 	Bounce    bounce.Config
 	HostTLS   hosttls.Config

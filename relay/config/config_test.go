@@ -21,6 +21,7 @@ import (
 	"tenma/relay/mail"
 	"tenma/relay/policy/auth"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/route"
 	"tenma/relay/wire/smtp"
 )
@@ -51,6 +52,12 @@ func fake(files map[string]string) world {
 				return dkim.Info{Warning: "1024 bits are few"}
 			}
 			return dkim.Info{}
+		},
+		keys: func(dir string) (map[smtp.Domain][]rotation.File, error) {
+			if dir != "/data/dkim" {
+				return nil, fs.ErrPermission
+			}
+			return map[smtp.Domain][]rotation.File{"kept.test": {{Domain: "kept.test", Selector: "s1"}}}, nil
 		},
 		now: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC),
 	}
@@ -198,6 +205,10 @@ address = "postmaster@example.test"
 to      = ["admin@example.test", "ops@corp.test"]
 
 [[dkim]]
+domain   = "kept.test"
+rotate   = "180d"
+
+[[dkim]]
 domain   = "example.test"
 selector = "s2026"
 key      = "dkim/example.test.pem"
@@ -247,6 +258,7 @@ func TestWhole(t *testing.T) {
 		Address: smtp.Address{Local: "postmaster", Domain: "example.test"},
 		To:      []smtp.Address{{Local: "admin", Domain: "example.test"}, {Local: "ops", Domain: "corp.test"}},
 	}}, c.Auth.Aliases)
+	same(t, "kept keys", rotation.Config{Dir: "/data/dkim", Domains: []rotation.Domain{{Name: "kept.test", Every: 180 * 24 * time.Hour}}, Hold: c.Queue.Expire}, c.Rotation)
 	same(t, "dkim", []dkim.Key{{Domain: "example.test", Selector: "s2026", Path: "/data/dkim/example.test.pem"}}, c.DKIM.Keys)
 	for _, ok := range []struct {
 		what string

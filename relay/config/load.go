@@ -15,6 +15,7 @@ import (
 	"tenma/relay/config/document"
 	"tenma/relay/config/document/units"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/wire/smtp"
 )
 
@@ -68,6 +69,7 @@ func system() world {
 		exists:   func(path string) bool { _, err := os.Stat(path); return err == nil },
 		open:     openToAll,
 		inspect:  func(k dkim.Key) dkim.Info { return dkim.Inspect([]dkim.Key{k})[0] },
+		keys:     rotation.Files,
 		now:      time.Now(),
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	"tenma/relay/config/document"
 	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/dkim/rotation"
+	"tenma/relay/wire/smtp"
 )
 
 // The words of a document, which every section's reader uses.
@@ -32,6 +34,7 @@ type world struct {
 	exists   func(path string) bool
 	open     func(path string) bool // everyone may read the file
 	inspect  func(dkim.Key) dkim.Info
+	keys     func(dir string) (map[smtp.Domain][]rotation.File, error)
 	now      time.Time
 	// peek leaves alone the files that the configuration names, and the
 	// environment: nothing is wrong with what is not looked at.

@@ -3,7 +3,6 @@ package config
 import (
 	"net"
 	"net/netip"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"tenma/relay/config/document"
 	"tenma/relay/mail"
 	"tenma/relay/policy/auth"
-	"tenma/relay/policy/dkim"
 	"tenma/relay/policy/route"
 	"tenma/relay/wire/smtp"
 )
@@ -350,60 +348,4 @@ func (r *reader) catchAll(s *section, v *value, d smtp.Domain, c *Config) {
 		c.Auth.CatchAll = map[smtp.Domain]smtp.Address{}
 	}
 	c.Auth.CatchAll[d] = a
-}
-
-// dkim reads every [[dkim]].
-func (r *reader) dkim(s *section, c *Config) {
-	seen := map[string]int{}
-	s.Each("dkim", func(s *section) {
-		var domain, selector, key string
-		var k dkim.Key
-		d, sel, f := s.String("domain", &domain), s.String("selector", &selector), s.String("key", &key)
-		for _, name := range []string{"domain", "selector", "key"} {
-			if s.Values[name] == nil {
-				s.Errorf(s.At, "[[dkim]] has no %s; \"tenma dkim new DOMAIN\" makes a key and prints these lines", name)
-			}
-		}
-		if d != nil {
-			k.Domain, _ = s.DomainOf("domain", d)
-		}
-		if sel != nil {
-			if x, err := smtp.ParseDomain(selector); err != nil || x.IsLiteral() {
-				s.Errorf(sel.At, "selector: %q is not a name in the DNS", document.Clip(selector))
-			} else {
-				k.Selector = string(x)
-			}
-		}
-		if d != nil && sel != nil {
-			id := path.Join(string(k.Domain), k.Selector)
-			if line := seen[id]; line > 0 {
-				s.Errorf(sel.At, "selector %s of %s stands in line %d already", k.Selector, k.Domain, line)
-			}
-			seen[id] = sel.At.Line
-		}
-		if f != nil {
-			k.Path = r.path(key, true)
-			r.key(s, f.At, k)
-		}
-		c.DKIM.Keys = append(c.DKIM.Keys, k)
-	})
-}
-
-// key looks into the file of a key, so that an unusable one stops the start
-// rather than the mail.
-func (r *reader) key(s *section, at place, k dkim.Key) {
-	if r.peek {
-		return
-	}
-	if _, err := r.readFile(k.Path); err != nil {
-		s.Errorf(at, "key %s cannot be read: %s; \"tenma dkim new %s\" makes one", k.Path, plain(err), k.Domain)
-		return
-	}
-	info := r.inspect(k)
-	switch {
-	case info.Err != nil:
-		s.Errorf(at, "key %s cannot be used: %v", k.Path, info.Err)
-	case info.Warning != "":
-		s.Warnf(at, "key %s: %s", k.Path, info.Warning)
-	}
 }
