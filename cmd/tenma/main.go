@@ -17,6 +17,7 @@ import (
 
 	"tenma/cmd/tenma/cli"
 	"tenma/cmd/tenma/cli/bench"
+	"tenma/cmd/tenma/cli/dkim"
 	"tenma/cmd/tenma/cli/user"
 )
 
@@ -29,7 +30,7 @@ type commands struct {
 	Explain  explainCommand  `cmd:"" help:"How mail for a domain would go, and why."`
 	User     user.Command    `cmd:"" help:"Accounts for submission and mailboxes."`
 	Mailbox  mailboxCommand  `cmd:"" help:"What mailboxes hold; import and export."`
-	DKIM     dkimCommand     `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
+	DKIM     dkim.Command    `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
 	Bench    bench.Command   `cmd:"" help:"Load any mail server, receive what it sends, compare."`
 	Classify classifyCommand `cmd:"" help:"Tell what returned messages, complaints and replies mean."`
 	DNS      dnsCommand      `cmd:"" name:"dns" help:"DNS records of a domain."`

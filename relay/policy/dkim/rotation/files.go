@@ -26,7 +26,7 @@ func Path(dir string, d smtp.Domain, selector string) string {
 	return filepath.Join(dir, string(d)+"."+selector+".pem")
 }
 
-// Files lists the keys in dir by domain, the newest first. A directory that is
+// Files lists the keys in dir by domain, the oldest first. A directory that is
 // not there has none.
 func Files(dir string) (map[smtp.Domain][]File, error) {
 	entries, err := os.ReadDir(dir)
@@ -45,7 +45,7 @@ func Files(dir string) (map[smtp.Domain][]File, error) {
 		}
 	}
 	for _, files := range all {
-		slices.SortFunc(files, func(a, b File) int { return cmp.Or(b.Made.Compare(a.Made), cmp.Compare(b.Selector, a.Selector)) })
+		slices.SortFunc(files, func(a, b File) int { return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.Selector, b.Selector)) })
 	}
 	return all, nil
 }

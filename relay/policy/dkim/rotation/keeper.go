@@ -59,6 +59,7 @@ type Keeper struct {
 	mu     sync.Mutex
 	config Config // guarded by mu
 	keys   []Key  // guarded by mu; of all domains, also of those that are kept no more
+	saved  []Key  // guarded by mu; what a restart would find
 }
 
 // Open loads what is remembered and adopts the keys that are there, so that Keys
@@ -76,6 +77,7 @@ func Open(c Config, d Deps) (*Keeper, error) {
 		return nil, err
 	}
 	k := &Keeper{deps: d, config: c, keys: keys}
+	k.saved, _ = Decode(text) // Read has done so
 	k.count()
 	return k, nil
 }
@@ -85,7 +87,7 @@ func Open(c Config, d Deps) (*Keeper, error) {
 func Read(c Config, text []byte, now time.Time) ([]Key, error) {
 	keys, err := Decode(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w; put back what it was, or remove it: the newest keys sign then", filepath.Join(c.Dir, StateFile), err)
+		return nil, fmt.Errorf("%s cannot be read: %w; put back what it was, or remove it: the oldest keys sign then", filepath.Join(c.Dir, StateFile), err)
 	}
 	files, err := Files(c.Dir)
 	if err != nil {
@@ -129,16 +131,14 @@ func (k *Keeper) Apply(c Config) {
 	k.count()
 }
 
-// adopt brings the keys in line with the files; k.mu is held. It reports a change.
-func (k *Keeper) adopt(now time.Time) bool {
+// adopt brings the keys in line with the files; k.mu is held.
+func (k *Keeper) adopt(now time.Time) {
 	files, err := Files(k.config.Dir)
 	if err != nil { // what was there may still be
 		k.deps.Log.Error("DKIM: the directory of the keys cannot be read", "directory", k.config.Dir, "error", err)
-		return false
+		return
 	}
-	was := k.keys
-	k.keys = k.config.adopt(was, files, now)
-	return !slices.Equal(was, k.keys)
+	k.keys = k.config.adopt(k.keys, files, now)
 }
 
 // Keys gives the keys that sign now.
@@ -177,8 +177,8 @@ func (k *Keeper) round(ctx context.Context, looked map[string]time.Time) {
 	now := time.Now()
 	k.mu.Lock()
 	signed := signing(k.keys)
-	c, changed := k.config, k.adopt(now)
-	was := k.keys
+	k.adopt(now)
+	c, was, saved := k.config, k.keys, k.saved
 	k.mu.Unlock()
 
 	own := byDomain(k.look(ctx, c, was, looked, now))
@@ -187,7 +187,7 @@ func (k *Keeper) round(ctx context.Context, looked map[string]time.Time) {
 		own[d.Name] = Step(own[d.Name], func(key Key) bool { return c.inspect(key).Err == nil }, c.Hold, now)
 	}
 	is := all(own)
-	if !changed && slices.Equal(was, is) {
+	if slices.Equal(saved, is) {
 		return
 	}
 	if err := k.keep(was, is); err != nil {
@@ -215,7 +215,7 @@ func (k *Keeper) keep(was, is []Key) error {
 		err = k.deps.Store.Save(text)
 	}
 	if err == nil {
-		k.keys = is
+		k.keys, k.saved = is, is
 	}
 	k.count()
 	return err

@@ -198,6 +198,9 @@ func TestLife(t *testing.T) {
 		w.t = t
 		w.start()
 		w.expect("oldrsa", "oldrsa active")
+		if keys, err := Decode(w.saved); err != nil || len(keys) != 1 {
+			t.Errorf("saved at the start: %s", w.saved)
+		}
 		w.make(dkim.RSA, "new")
 		w.after(time.Hour)
 		w.expect("oldrsa", "new next, oldrsa active")
@@ -258,6 +261,27 @@ func TestSettles(t *testing.T) {
 		w.mu.Unlock()
 		w.after(10 * time.Minute)
 		w.expect("new", "new active, olded25519 retiring")
+		w.stop()
+	})
+}
+
+// Where nobody can verify the key that signs, a successor with a record does not
+// wait.
+func TestDeserted(t *testing.T) {
+	w := newWorld(t, dkim.RSA)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		w.set(dkim.Name("oldrsa", home), "v=DKIM1; p=")
+		w.start()
+		w.make(dkim.RSA, "new")
+		w.after(10 * time.Minute)
+		w.expect("oldrsa", "new next, oldrsa active")
+		w.publish("new")
+		w.after(10 * time.Minute)
+		w.expect("new", "new active, oldrsa retiring")
+		if !strings.Contains(w.log.String(), "receivers cannot verify our signatures") {
+			t.Error(w.log.String())
+		}
 		w.stop()
 	})
 }
@@ -346,8 +370,7 @@ func TestFiles(t *testing.T) {
 	})
 }
 
-// What is found the first time: the newest key of each algorithm signs, others
-// may have.
+// What is found the first time: the oldest key of each algorithm signs.
 func TestFirstTime(t *testing.T) {
 	w := newWorld(t, dkim.RSA, dkim.Ed25519)
 	w.make(dkim.RSA, "newer")
@@ -362,7 +385,7 @@ func TestFirstTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if p := w.phases(); p != "newer active, olded25519 active, oldrsa retiring" {
+	if p := w.phases(); p != "newer next, olded25519 active, oldrsa active" {
 		t.Error(p)
 	}
 }

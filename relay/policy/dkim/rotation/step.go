@@ -24,10 +24,10 @@ const (
 // where mail waits in the queue for at most hold.
 func RecordStays(hold time.Duration) time.Duration { return hold + Grace }
 
-// Adopt brings state in line with the files of its domain. The first time, the
-// newest key of each algorithm is active, as it was until now; others may have
-// signed before it, so their records stay. Later, a file that was not known is a
-// next key. A file that has gone takes a key with it that has never signed, or
+// Adopt brings state in line with the files of its domain, which come oldest
+// first. The first time, the oldest key of each algorithm is active: it signed
+// until now, or else its record will be found missing and a younger one takes over.
+// A file that was not known otherwise is a next key. A file that has gone takes a key with it that has never signed, or
 // whose life is over; of others the phase is kept. kind gives the algorithm of a
 // file that is new, "" if it cannot be used.
 func Adopt(keys []Key, files []File, kind func(File) string, now time.Time) []Key {
@@ -44,11 +44,8 @@ func Adopt(keys []Key, files []File, kind func(File) string, now time.Time) []Ke
 		if k.Algorithm = kind(f); k.Algorithm == "" {
 			continue
 		}
-		if first {
+		if first && !slices.ContainsFunc(keys, func(o Key) bool { return o.rivals(&k) }) {
 			k.Phase = Active
-			if slices.ContainsFunc(keys, func(o Key) bool { return o.rivals(&k) }) {
-				k.Phase = Retiring // files come newest first
-			}
 		}
 		keys = append(keys, k)
 	}
@@ -79,7 +76,7 @@ func Step(keys []Key, usable func(Key) bool, hold time.Duration, now time.Time) 
 	for i := range keys {
 		k := &keys[i]
 		switch {
-		case k.Phase == Next && settled(k, now) && usable(*k):
+		case k.Phase == Next && (settled(k, now) || k.Sight == Published && deserted(keys, k)) && usable(*k):
 			for j := range keys {
 				if o := &keys[j]; o.Phase == Active && o.rivals(k) {
 					enter(o, Retiring)
@@ -96,6 +93,21 @@ func Step(keys []Key, usable func(Key) bool, hold time.Duration, now time.Time) 
 // settled reports that the record is there now, and has been for long enough.
 func settled(k *Key, now time.Time) bool {
 	return k.Sight == Published && !k.Seen.IsZero() && now.Sub(k.Seen) >= Settle
+}
+
+// deserted reports that no key that k replaces has a record: what it signs cannot
+// be verified, so there is nothing to wait for.
+func deserted(keys []Key, k *Key) bool {
+	found := false
+	for _, o := range keys {
+		if o.Phase == Active && o.rivals(k) {
+			if o.Sight == Published || o.Sight == Unknown {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
 }
 
 // Due lists the active keys that have signed for longer than every and have no
