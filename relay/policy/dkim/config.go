@@ -10,8 +10,9 @@ import (
 type Config struct {
 	Keys []Key
 	// Granted lists the domains that an account or tenant may be signed for,
-	// subdomains included; nil: every domain that has a key, for every sender
-	// that may relay.
+	// subdomains included; others are not signed for these, but for accounts of
+	// the very domain. nil: every domain that has a key, for every sender that may
+	// relay.
 	Granted map[string][]smtp.Domain
 }
 

@@ -293,6 +293,16 @@ func TestWhoIsSigned(t *testing.T) {
 		{name: "granted", from: "a@example.test", e: mail.Envelope{Account: "u"}, granted: map[string][]smtp.Domain{"u": {"example.test"}}, want: true},
 		{name: "granted to the tenant", from: "a@example.test", e: mail.Envelope{Trusted: true, Tenant: "t"}, granted: map[string][]smtp.Domain{"t": {"test"}}, want: true},
 		{name: "not granted", from: "a@example.test", e: mail.Envelope{Account: "u"}, granted: map[string][]smtp.Domain{"v": {"example.test"}, "u": {"ample.test"}, "": {"example.test"}}},
+		{name: "another tenant", from: "a@example.test", e: mail.Envelope{Trusted: true, Tenant: "t"}, granted: map[string][]smtp.Domain{"v": {"example.test"}, "t": {"other.test"}}},
+		{name: "no tenant, a domain of one", from: "a@example.test", e: mail.Envelope{Trusted: true}, granted: map[string][]smtp.Domain{"v": {"example.test"}}},
+		{name: "no tenant, a domain above which one has", from: "a@example.test", e: mail.Envelope{Trusted: true}, granted: map[string][]smtp.Domain{"v": {"test"}}},
+		{name: "no tenant, a domain of none", from: "a@example.test", e: mail.Envelope{Trusted: true}, granted: map[string][]smtp.Domain{"v": {"sub.example.test"}}, want: true},
+		{name: "a tenant, a domain of none", from: "a@example.test", e: mail.Envelope{Trusted: true, Tenant: "t"}, granted: map[string][]smtp.Domain{"t": {"sub.example.test"}}},
+		{name: "a tenant without a domain", from: "a@example.test", e: mail.Envelope{Trusted: true, Tenant: "t"}, granted: map[string][]smtp.Domain{"t": nil}},
+		{name: "a tenant that is gone", from: "a@example.test", e: mail.Envelope{Trusted: true, Tenant: "t"}, granted: map[string][]smtp.Domain{}},
+		{name: "an account of the domain", from: "a@example.test", e: mail.Envelope{Account: "u@example.test"}, granted: map[string][]smtp.Domain{"v": {"example.test"}}, want: true},
+		{name: "an account of a domain below", from: "a@example.test", e: mail.Envelope{Account: "u@sub.example.test"}, granted: map[string][]smtp.Domain{"v": {"example.test"}}},
+		{name: "our own DSN, a domain of a tenant", from: "a@example.test", e: mail.Envelope{Origin: mail.FromSelf}, granted: map[string][]smtp.Domain{"v": {"example.test"}}, want: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r.config.Granted = c.granted

@@ -37,7 +37,7 @@ type Signer struct {
 // keySet is one configuration, loaded; it never changes.
 type keySet struct {
 	domains map[smtp.Domain][]loaded
-	granted map[string][]smtp.Domain
+	granted *grants
 	infos   []Info
 }
 
@@ -91,7 +91,7 @@ func (s *Signer) Apply(c Config) error {
 func (s *Signer) Keys() []Info { return s.keys.Load().infos }
 
 func (s *Signer) load(c Config) (*keySet, error) {
-	set := &keySet{domains: map[smtp.Domain][]loaded{}, granted: c.Granted}
+	set := &keySet{domains: map[smtp.Domain][]loaded{}, granted: newGrants(c.Granted)}
 	seen := map[string]bool{}
 	for _, k := range c.Keys {
 		d, err := smtp.ParseDomain(string(k.Domain))
@@ -209,17 +209,10 @@ func (s *keySet) choose(e *mail.Envelope, h header.Section) []loaded {
 	if keys == nil {
 		keys = s.find(e.Sender.Domain)
 	}
-	if keys == nil || s.granted == nil || e.Origin == mail.FromSelf {
-		return keys
+	if keys == nil || !s.granted.let(e, keys[0].Domain) {
+		return nil
 	}
-	for _, who := range [...]string{e.Account, e.Tenant} {
-		for _, d := range s.granted[who] {
-			if k := keys[0].Domain; who != "" && (k == d || strings.HasSuffix(string(k), "."+string(d))) {
-				return keys
-			}
-		}
-	}
-	return nil
+	return keys
 }
 
 // desk is where one message is signed. Desks are used again.

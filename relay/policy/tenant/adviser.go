@@ -1,7 +1,6 @@
 package tenant
 
 import (
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -14,7 +13,8 @@ type Adviser struct{ now atomic.Pointer[tables] }
 // tables are a Config by what is asked. They are never changed.
 type tables struct {
 	byName    map[string]*Tenant
-	byAccount map[string]string // account, or "@domain" -> name
+	granted   map[string]map[smtp.Domain]bool // by name
+	byAccount map[string]string               // account, or "@domain" -> name
 }
 
 // New makes an Adviser.
@@ -27,9 +27,12 @@ func New(c Config) *Adviser {
 // Apply puts another configuration in force. Mail that was taken keeps its tenant,
 // even one that is gone.
 func (a *Adviser) Apply(c Config) {
-	t := &tables{byName: map[string]*Tenant{}, byAccount: map[string]string{}}
+	t := &tables{byName: map[string]*Tenant{}, granted: map[string]map[smtp.Domain]bool{}, byAccount: map[string]string{}}
 	for _, one := range c.Tenants {
-		t.byName[one.Name] = &one
+		t.byName[one.Name], t.granted[one.Name] = &one, map[smtp.Domain]bool{}
+		for _, d := range one.Domains {
+			t.granted[one.Name][d] = true
+		}
 		for _, account := range one.Accounts {
 			t.byAccount[account] = one.Name
 		}
@@ -96,11 +99,16 @@ func clip(s string) string { return s[:min(len(s), MaxName)] }
 // MaySend reports whether a tenant may send as an address of d, and be signed for
 // it: d is one of its domains or below one. A name that is no tenant may nothing.
 func (a *Adviser) MaySend(name string, d smtp.Domain) bool {
-	t := a.now.Load().byName[name]
-	return t != nil && slices.ContainsFunc(t.Domains, func(granted smtp.Domain) bool { return Covers(granted, d) })
-}
-
-// Covers reports that d is the granted domain or lies below it.
-func Covers(granted, d smtp.Domain) bool {
-	return d == granted || !d.IsLiteral() && strings.HasSuffix(string(d), "."+string(granted))
+	granted := a.now.Load().granted[name]
+	for d != "" {
+		if granted[d] {
+			return true
+		}
+		if d.IsLiteral() {
+			return false
+		}
+		_, above, _ := strings.Cut(string(d), ".")
+		d = smtp.Domain(above)
+	}
+	return false
 }

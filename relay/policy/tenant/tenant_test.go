@@ -101,7 +101,7 @@ func TestMaySend(t *testing.T) {
 			t.Errorf("%q as %q: %v", c.name, c.as, got)
 		}
 	}
-	if Covers("2.1]", "[192.0.2.1]") || !Covers("[192.0.2.1]", "[192.0.2.1]") {
+	if New(Config{Tenants: []Tenant{{Name: "odd", Domains: []smtp.Domain{"1]"}}}}).MaySend("odd", "[192.0.2.1]") {
 		t.Error("an address literal has no domain above it")
 	}
 }
