@@ -13,6 +13,9 @@ type Intake struct {
 	Refused  *IntakeRefused       // tenma_intake_refused_total
 	Commit   prometheus.Histogram // tenma_intake_commit_seconds: wait for stable storage
 	Held     prometheus.Gauge     // tenma_intake_held_bytes: memory of bodies that are arriving
+	// Tenants is tenma_intake_tenant_messages_total: committed messages of each
+	// tenant. There are as many as the configuration has.
+	Tenants *prometheus.CounterVec
 }
 
 // IntakeRefused counts messages that were not taken, by reason.
@@ -44,6 +47,9 @@ func newIntake(f promauto.Factory) *Intake {
 			Name: "tenma_intake_commit_seconds", Help: "Wait of a message for stable storage.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16), // 0.5 ms to 16 s
 		}),
+		Tenants: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tenma_intake_tenant_messages_total", Help: "Messages accepted and on stable storage, by [[tenant]].",
+		}, []string{"tenant"}),
 		Held: f.NewGauge(prometheus.GaugeOpts{
 			Name: "tenma_intake_held_bytes", Help: "Memory of message bodies that are still arriving.",
 		}),

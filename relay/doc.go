@@ -49,6 +49,9 @@
 //     TestPromise7NoDSNToNull).
 //  8. One shard owns a lane; one ledger owns a message (queue.Queue;
 //     TestPromise8OneOwner).
-//  9. A sender passes only for an account that was granted the domain
-//     (intake.Server; TestPromise9SenderGranted).
+//  9. A key signs, and a sender passes, only for a tenant or account that was
+//     granted the domain; clients that are trusted by their network are asked
+//     where they name a tenant. The header field that names one counts only where
+//     that is trusted, and is in no message (intake.Server, dkim.Signer;
+//     TestPromise9SenderGranted, TestPromise9TenantGranted).
 package relay

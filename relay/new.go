@@ -40,6 +40,7 @@ import (
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
+	"tenma/relay/policy/tenant"
 	"tenma/relay/queue"
 	"tenma/spool"
 )
@@ -149,6 +150,7 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	}); err != nil {
 		return fmt.Errorf("dkim: %w", err)
 	}
+	r.tenants = tenant.New(c.Tenants)
 	if r.signer, err = dkim.New(r.signing(c), dkim.Deps{Log: o.Log}); err != nil {
 		return fmt.Errorf("dkim: %w", err)
 	}
@@ -233,7 +235,7 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 		Spool: r.spool, Router: r.router, Remote: r.delivery.Deliver, Local: r.mailbox.Deliver, Signer: r.signer,
 		Returner: r.composer, Classify: &r.replies, Record: r.maillog, Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
 	})
-	r.intake = intake.New(c.Intake, intake.Deps{Spool: r.spool, Record: r.maillog, Senders: r.people, Metrics: m.Intake, Log: o.Log, Random: o.Random})
+	r.intake = intake.New(c.Intake, intake.Deps{Spool: r.spool, Record: r.maillog, Senders: r.people, Tenants: r.tenants, Metrics: m.Intake, Log: o.Log, Random: o.Random})
 	return nil
 }
 
@@ -255,7 +257,7 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 	r.recipients = &recipients{people: r.people, boxes: r.mailbox, asker: callout.New(c.Hostname, ask)}
 	r.recipients.apply(c)
 	r.ingress = ingress.New(c.Ingress, ingress.Deps{
-		Intake: r.intake, Directory: r.recipients, Auth: r.people.Service("smtp"), Record: r.maillog, TLS: o.TLS,
+		Intake: r.intake, Directory: r.recipients, Auth: r.people.Service("smtp"), Tenants: r.tenants, Record: r.maillog, TLS: o.TLS,
 		Metrics: m.Ingress, Log: o.Log, Listen: o.Listen,
 	})
 	r.imap = imap.New(c.IMAP, imap.Deps{

@@ -337,4 +337,49 @@ func TestPromise9SenderGranted(t *testing.T) {
 	})
 }
 
+// TestPromise9TenantGranted names one tenant and sends as another, in the envelope
+// and in From; then sends in no tenant's name what only a tenant's key would sign.
+// Broken by a maySend or a signer that asks nobody about tenants, by a field that is
+// believed anywhere, or left in.
+func TestPromise9TenantGranted(t *testing.T) {
+	const more = "[[listen]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:2526\"\ntls = \"off\"\nrelay_from = [\"127.0.0.0/8\"]\ntrust_tenant_header = true\n" +
+		"[[dkim]]\ndomain = \"shop.test\"\nselector = \"s\"\nkey = \"s.pem\"\n" +
+		"[[tenant]]\nname = \"shop\"\ndomains = [\"shop.test\"]\n[[tenant]]\nname = \"club\"\ndomains = [\"club.test\"]\n"
+	promised(t, more, func(t *testing.T, w *relaytest.World, conf string) {
+		if _, err := dkim.Generate("ed25519", 0, filepath.Join(w.Dir, "data", "s.pem")); err != nil {
+			t.Fatal(err)
+		}
+		w.Receive("mx.good.test", "203.0.113.2:25")
+		w.Start(conf)
+		other, trusting := netip.MustParseAddrPort("127.0.0.1:2525"), netip.MustParseAddrPort("127.0.0.1:2526")
+		for _, c := range []struct {
+			to                   netip.AddrPort
+			sender, from, tenant string
+			reply                string
+			signed               bool
+		}{
+			{trusting, "a@shop.test", "a@shop.test", "shop", "250", true},
+			{trusting, "a@club.test", "a@shop.test", "shop", "550 5.7.1", false},
+			{trusting, "a@club.test", "a@shop.test", "club", "550 5.7.1", false},
+			{trusting, "a@shop.test", "a@club.test", "shop", "550 5.7.1", false},
+			{trusting, "a@shop.test", "a@shop.test", "nobody", "550 5.7.1", false},
+			{other, "a@shop.test", "a@shop.test", "shop", "250", false},
+		} {
+			before := len(w.Got(""))
+			err := w.DialogueAs(relaytest.Client{To: c.to}, "S: 220\nC: EHLO x\nS: 250\nC: MAIL FROM:<"+c.sender+
+				">\nS: 250\nC: RCPT TO:<b@good.test>\nS: 250\nC: DATA\nS: 354\nC: X-Tenma-Tenant: "+c.tenant+"\nC: From: "+c.from+"\nC:\nC: text\nC: .\nS: "+c.reply+"\n")
+			if err != nil {
+				t.Errorf("%+v: %v", c, err)
+			}
+			time.Sleep(time.Hour)
+			got := w.Got("")[before:]
+			if passed := c.reply == "250"; len(got) != map[bool]int{true: 1}[passed] {
+				t.Errorf("%+v: %d messages passed", c, len(got))
+			} else if passed && (strings.Contains(string(got[0].Data), "DKIM-Signature:") != c.signed || strings.Contains(string(got[0].Data), "Tenant")) {
+				t.Errorf("%+v: %s", c, string(got[0].Data))
+			}
+		}
+	})
+}
+
 var submission = netip.MustParseAddrPort("127.0.0.1:2587")

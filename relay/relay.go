@@ -35,6 +35,7 @@ import (
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
+	"tenma/relay/policy/tenant"
 	"tenma/relay/queue"
 	"tenma/spool"
 )
@@ -80,6 +81,7 @@ type Relay struct {
 	people     *auth.Directory
 	recipients *recipients
 	rotation   *rotation.Keeper
+	tenants    *tenant.Adviser
 	signer     *dkim.Signer
 	replies    replies
 	renderer   *rendition.Adviser
@@ -280,6 +282,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	warnUnchanged(r.log, r.config, c)
 	r.hosttls.Apply(c.HostTLS)
 	r.router.Apply(c.Route)
+	r.tenants.Apply(c.Tenants)
 	r.renderer.Apply(c.Rendition)
 	r.composer.Apply(c.Bounce)
 	r.delivery.Apply(c.Delivery)

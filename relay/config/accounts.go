@@ -1,8 +1,11 @@
 package config
 
 import (
+	"slices"
 	"time"
 
+	"tenma/relay/config/document/tenants"
+	"tenma/relay/ingress"
 	"tenma/relay/policy/auth/external"
 )
 
@@ -54,4 +57,17 @@ func (r *reader) accounts(s *section, c *Config) {
 	if kind != nil {
 		c.Auth.External = e
 	}
+}
+
+// tenants reads every [[tenant]], whose domains are signed for it alone.
+func (r *reader) tenants(s *section, c *Config) {
+	context := tenants.Context{Trusted: slices.ContainsFunc(c.Ingress.Listeners, func(l ingress.Listener) bool { return l.TrustTenantHeader })}
+	for _, k := range c.DKIM.Keys {
+		context.Keys = append(context.Keys, k.Domain)
+	}
+	for _, d := range c.Rotation.Domains {
+		context.Keys = append(context.Keys, d.Name)
+	}
+	c.Tenants = tenants.Read(s, context)
+	c.DKIM.Granted = c.Tenants.Granted()
 }

@@ -22,6 +22,7 @@ import (
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
+	"tenma/relay/policy/tenant"
 	"tenma/relay/queue"
 	"tenma/relay/wire/smtp"
 )
@@ -57,6 +58,7 @@ type Config struct {
 	Auth      auth.Config
 	DKIM      dkim.Config
 	Rotation  rotation.Config // of the keys that the relay keeps
+	Tenants   tenant.Config
 	Rendition rendition.Config
 	Bounce    bounce.Config
 	HostTLS   hosttls.Config

@@ -130,7 +130,7 @@ func parse(file, abs string, text []byte, w world) (*Config, []Warning, Errors) 
 
 // schema gives every key that is known, by section.
 func schema() map[string][]string {
-	const one = "[[listen]]\n[[route]]\n[[domain]]\n[[alias]]\n[[dkim]]\n"
+	const one = "[[listen]]\n[[route]]\n[[domain]]\n[[alias]]\n[[dkim]]\n[[tenant]]\n"
 	root, _ := document.Parse("", []byte(one))
 	w := world{
 		hostname: func() (string, error) { return "", nil },
@@ -181,8 +181,6 @@ func notYet(section, key string) string {
 		switch key {
 		case "source", "pool":
 			return "outbound sources and pools are not built yet; the system chooses the address"
-		case "tenant":
-			return "tenants are not built yet"
 		case "tlsrpt":
 			return "TLS reports are not built yet"
 		case "returns":
@@ -190,6 +188,9 @@ func notYet(section, key string) string {
 		case "shaping":
 			return "shaping files are not built yet; [delivery] has limits for all lanes"
 		}
+	}
+	if section == "tenant" && (key == "pool" || key == "weight" || key == "brake") {
+		return "pools, weights and brakes of tenants are not built yet"
 	}
 	return ""
 }

@@ -48,6 +48,7 @@ func (r *reader) config(root *document.Table) *Config {
 	r.accounts(s.Sub("auth"), c)
 	r.setup(s.Sub("setup"), c)
 	r.dkim(s, c)
+	r.tenants(s, c)
 	s.Close()
 	r.useful(c)
 	r.derive(c)

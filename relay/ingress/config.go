@@ -55,7 +55,7 @@ type Listener struct {
 	Submission        bool           // message submission (RFC 6409): AUTH demanded, header completed
 	RelayFrom         []netip.Prefix // clients that may relay without AUTH
 	BareLF            BareLF
-	TrustTenantHeader bool
+	TrustTenantHeader bool           // clients that may relay name the tenant in a header field
 	ProxyFrom         []netip.Prefix // peers that must send a PROXY header first
 	Limits            *Limits        // nil: Config.Limits
 }
@@ -77,6 +77,7 @@ type Deps struct {
 	Intake    Intake
 	Directory Directory
 	Auth      Authenticator // nil: AUTH is not offered
+	Tenants   Tenants       // nil: no account has a tenant
 	Record    Recorder
 	TLS       *tls.Config                                         // nil: STARTTLS is not offered
 	Metrics   *metrics.Ingress                                    // nil: counted for nobody

@@ -27,6 +27,12 @@ type Directory interface {
 	Recipient(a smtp.Address, trusted bool) error
 }
 
+// Tenants knows whose an account is.
+type Tenants interface {
+	// Of gives the name of the account's tenant, "" for none.
+	Of(account string) string
+}
+
 // Authenticator verifies who a client is. client is the peer's address, for
 // back-off. An error that is or wraps *smtp.Error says what the client hears
 // (454 when overloaded); any other is a 535. A good login gives the account.

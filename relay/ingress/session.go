@@ -114,7 +114,10 @@ func (s *session) newEnvelope(opts *gosmtp.MailOptions) *mail.Envelope {
 		Account: s.account, Origin: mail.FromSMTP, Listener: s.door.config().Address,
 		Client: s.conn.Client(), HELO: clean(s.smtp.Hostname()), Session: s.id,
 		Trusted: s.trusted(), TLS: s.conn.TLS() != nil, Basic: s.conn.Basic(), LMTP: s.door.config().LMTP,
-		Submission: s.door.config().Submission,
+		Submission: s.door.config().Submission, NamesTenant: s.door.config().TrustTenantHeader && s.trusted(),
+	}
+	if t := s.door.s.deps.Tenants; t != nil {
+		env.Tenant = t.Of(s.account)
 	}
 	switch opts.Return {
 	case gosmtp.DSNReturnFull:

@@ -66,6 +66,7 @@ type Deps struct {
 	Metrics *metrics.Intake // nil: counted for nobody
 	Log     *slog.Logger
 	Senders Senders // nil: an account is its own address alone
+	Tenants Tenants // nil: all mail is nobody's
 	// Unwanted reports further fields that are taken out of a header section
 	// before the message is stored; nil: none. It is asked about each field.
 	Unwanted func(e *mail.Envelope, f header.Field) bool

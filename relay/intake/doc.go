@@ -9,8 +9,8 @@
 // end, so that the client hears why. What the relay adds is a prefix
 // (received.go); the body itself is never changed (promise 2 of package relay),
 // but that blind-copy and other unwanted fields go out before it is stored
-// (drop.go). Who may send as whom is in sender.go; who looks at messages before
-// they are stored, in inspect.go.
+// (drop.go). Whose mail it is is in tenant.go, who may send as whom in sender.go; who
+// looks at messages before they are stored, in inspect.go.
 //
 // Server.Accept is the only entry point.
 package intake

@@ -4,7 +4,10 @@ import "tenma/relay/wire/header"
 
 // unwanted reports a field that is taken out before the message is stored.
 func (r *reception) unwanted(f header.Field) bool {
-	if isBlind(f) {
+	switch {
+	case isTenantField(f):
+		return true
+	case isBlind(f):
 		return authored(r.e)
 	}
 	return r.server.deps.Unwanted != nil && r.server.deps.Unwanted(r.e, f)

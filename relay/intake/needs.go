@@ -15,6 +15,16 @@ type Lined interface{ LongestLine() int }
 // Recorder takes events for the mail log (Reception).
 type Recorder interface{ Record(*mail.Event) }
 
+// Tenants knows whose mail a message is.
+type Tenants interface {
+	// Whose gives the tenant of mail that account sends ("": nobody logged in), ""
+	// for nobody's. named are the header fields that name it and may be believed.
+	// An error is what the client hears.
+	Whose(account string, named []string) (tenant string, err *smtp.Error)
+	// MaySend reports whether a tenant may send as a domain.
+	MaySend(tenant string, d smtp.Domain) bool
+}
+
 // Senders knows who may send as whom.
 type Senders interface {
 	// MaySend reports whether an account may send as a: its own address, one

@@ -180,7 +180,8 @@ func (r *reception) grow(need int) {
 func (r *reception) judge(end int) {
 	r.judged = true
 	r.section.read(header.Section(r.buf[:end]))
-	if r.section.blind || r.server.deps.Unwanted != nil {
+	refused := r.assign(header.Section(r.buf[:end]))
+	if r.section.blind || r.section.tenant || r.server.deps.Unwanted != nil {
 		end = r.drop(end)
 	}
 	if r.section.hops > r.config.MaxHops {
@@ -189,9 +190,12 @@ func (r *reception) judge(end int) {
 		r.err = smtp.Errorf(554, smtp.Status{5, 4, 6}, "Message has passed %d relays, it is going in circles", r.section.hops)
 		return
 	}
-	if err := r.maySend(header.Section(r.buf[:end])); err != nil {
+	if refused == nil {
+		refused = r.maySend(header.Section(r.buf[:end]))
+	}
+	if refused != nil {
 		r.server.deps.Metrics.Refused.Sender.Inc()
-		r.err = err
+		r.err = refused
 		return
 	}
 	r.inspect()

@@ -20,6 +20,7 @@ type section struct {
 	from, subject, messageID string
 	dated, named             bool // there is a Date, a Message-ID field
 	blind                    bool // there is a Bcc field
+	tenant                   bool // there is a field that names a tenant
 	headless                 bool // the message begins with something that is no header
 }
 
@@ -47,6 +48,8 @@ func (s *section) read(h header.Section) {
 			once(&subject, f, "Subject")
 		case 'm':
 			once(&messageID, f, "Message-ID")
+		case 'x':
+			s.tenant = s.tenant || isTenantField(f)
 		case 'd':
 			s.dated = s.dated || f.Is("Date")
 		}

@@ -25,24 +25,37 @@ const maxAuthors = 10
 // From and Sender, since DKIM vouches for the one and people read the others.
 // Whoever made the account granted it its address and domain.
 //
-// Clients that may relay without a login, by their network, are not asked. The
-// null sender passes: notices of mail systems have it (RFC 5321 section 4.5.5).
-// So does a message without From. One whose From nobody can tell for sure, by
-// its form or because there are two, does not; From with several mailboxes
-// passes if each may be used and Sender tells who it was (RFC 5322 section
-// 3.6.2).
+// A tenant was granted its domains besides (policy/tenant): mail of one may have
+// these, and for accounts that belong to it SenderAny is no more than SenderDomain.
+//
+// Clients that may relay without a login, by their network, are not asked, but
+// where they name a tenant. The null sender passes: notices of mail systems have it
+// (RFC 5321 section 4.5.5). So does a message without From. One whose From nobody
+// can tell for sure, by its form or because there are two, does not; From with
+// several mailboxes passes if each may be used and Sender tells who it was (RFC
+// 5322 section 3.6.2).
 func (r *reception) maySend(h header.Section) *smtp.Error {
 	e := r.e
 	rule := r.config.Sender
 	if e.Submission {
 		rule = r.config.SubmissionSender
 	}
-	if e.Account == "" || rule == SenderAny {
+	who := e.Account
+	switch {
+	case e.Tenant == "" && (e.Account == "" || rule == SenderAny):
 		return nil
+	case rule == SenderAny:
+		rule = SenderDomain
 	}
-	may := func(a smtp.Address) bool { return r.server.granted(rule, e.Account, a) }
+	if who == "" {
+		who = "tenant " + e.Tenant
+	}
+	tenants := r.server.deps.Tenants
+	may := func(a smtp.Address) bool {
+		return e.Tenant != "" && tenants != nil && tenants.MaySend(e.Tenant, a.Domain) || e.Account != "" && r.server.granted(rule, e.Account, a)
+	}
 	if !e.Sender.IsNull() && !may(e.Sender) {
-		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send as %s", e.Account, e.Sender)
+		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send as %s", who, e.Sender)
 	}
 	sender, told := header.OnlyMailbox(h.Text("Sender"))
 	switch n := h.Count("Sender"); {
@@ -50,7 +63,7 @@ func (r *reception) maySend(h header.Section) *smtp.Error {
 	case n > 1 || !told:
 		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "Sender does not name one sender")
 	case !may(sender):
-		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send mail in the name of %s", e.Account, sender)
+		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send mail in the name of %s", who, sender)
 	}
 	from := h.Text("From")
 	switch h.Count("From") {
@@ -65,7 +78,7 @@ func (r *reception) maySend(h header.Section) *smtp.Error {
 		}
 		for _, a := range authors {
 			if !may(a) {
-				return smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send mail from %s", e.Account, a)
+				return smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send mail from %s", who, a)
 			}
 		}
 		if len(authors) > 0 {

@@ -21,8 +21,9 @@ import (
 
 // Server is the door. It keeps two promises of package relay. Promise 2: what
 // it stores as the body is what came, octet for octet, without the blind-copy
-// fields of a submission. Promise 9: whoever logged in sends only as itself, or as
-// its own domain where that is set (sender.go).
+// fields of a submission and the field that names a tenant. Promise 9: whoever
+// logged in sends only as itself, or as its own domain where that is set, and mail
+// of a tenant only as its domains (sender.go, tenant.go).
 type Server struct {
 	deps    Deps
 	config  atomic.Pointer[Config]
@@ -148,6 +149,9 @@ func (s *Server) count(r *reception) {
 	m.Octets.Add(float64(r.size))
 	if r.stage != nil {
 		m.Staged.Inc()
+	}
+	if r.e.Tenant != "" {
+		m.Tenants.WithLabelValues(r.e.Tenant).Inc()
 	}
 }
 

@@ -70,10 +70,13 @@ type Envelope struct {
 	// Submission: the message came from its author (RFC 6409), so it may be
 	// completed and is checked for who may send as whom.
 	Submission bool
-	Session    string // id of the session, for the log
-	From       string // header From, for the log; at most 256 octets
-	Subject    string // header Subject, for the log; at most 256 octets
-	MsgID      string // header Message-ID, for the log; at most 256 octets
+	// NamesTenant: a header field may say whose mail it is. For intake alone; it is
+	// not stored.
+	NamesTenant bool
+	Session     string // id of the session, for the log
+	From        string // header From, for the log; at most 256 octets
+	Subject     string // header Subject, for the log; at most 256 octets
+	MsgID       string // header Message-ID, for the log; at most 256 octets
 }
 
 // Protocol is the keyword for how the mail came in, as it stands behind "with"

@@ -214,7 +214,7 @@ func printMessage(w io.Writer, m *internet.Message) {
 }
 
 // cmdMailLog prints one line an event: kind, sender, recipient, attempt, reply,
-// and how it got there.
+// how it got there, and whose it is.
 func cmdMailLog(ts *testscript.TestScript, neg bool, _ []string) {
 	synctest.Wait()
 	text, err := world(ts).MailLog()
@@ -229,6 +229,7 @@ func cmdMailLog(ts *testscript.TestScript, neg bool, _ []string) {
 			Peer                 struct{ Name, Addr string } `json:"peer_address"`
 			TLS                  string                      `json:"tls_protocol_version"`
 			Verified             bool                        `json:"tls_verified"`
+			Meta                 struct{ Tenant string }
 			Response             struct {
 				Code     int
 				Enhanced *struct{ Class, Subject, Detail int } `json:"enhanced_code"`
@@ -243,8 +244,12 @@ func cmdMailLog(ts *testscript.TestScript, neg bool, _ []string) {
 		if e := r.Response.Enhanced; e != nil {
 			enhanced = fmt.Sprintf("%d.%d.%d", e.Class, e.Subject, e.Detail)
 		}
-		fmt.Fprintf(ts.Stdout(), "%s from=<%s> to=<%v> attempt=%d %s: %d %s %s; peer=%s tls=%s verified=%t %s class=%s %s\n", r.Type, r.Sender, r.Recipient,
-			r.Attempts, r.Response.Command, r.Response.Code, enhanced, strings.ReplaceAll(r.Response.Content, "\n", "|"), r.Peer.Name, r.TLS, r.Verified, r.Detail, r.Class, r.Severity)
+		whose := ""
+		if r.Meta.Tenant != "" {
+			whose = " tenant=" + r.Meta.Tenant
+		}
+		fmt.Fprintf(ts.Stdout(), "%s from=<%s> to=<%v> attempt=%d %s: %d %s %s; peer=%s tls=%s verified=%t %s class=%s %s%s\n", r.Type, r.Sender, r.Recipient,
+			r.Attempts, r.Response.Command, r.Response.Code, enhanced, strings.ReplaceAll(r.Response.Content, "\n", "|"), r.Peer.Name, r.TLS, r.Verified, r.Detail, r.Class, r.Severity, whose)
 	}
 }
 

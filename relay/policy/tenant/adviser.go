@@ -68,24 +68,26 @@ func (t *tables) of(account string) string {
 }
 
 // Whose gives the tenant of a message that account sends ("": nobody logged in),
-// "" for nobody's. named is what a header field that may be believed says, in any
-// case; ok tells whether there is such a field.
+// "" for nobody's. named is what its header fields say that may be believed, in
+// any case.
 //
-// The error is a 550 with status 5.7.1 (RFC 3463 section 3.8): the field names no
-// tenant, or another one than the account's own. Where there are no tenants at all
-// nobody reads the field.
-func (a *Adviser) Whose(account, named string, ok bool) (string, error) {
+// The error is a 550 with status 5.7.1 (RFC 3463 section 3.8): there are several
+// fields, or it names no tenant, or another one than the account's own. Where there
+// are no tenants at all nobody reads them. With an error comes the account's tenant.
+func (a *Adviser) Whose(account string, named []string) (string, *smtp.Error) {
 	t := a.now.Load()
 	own := t.of(account)
-	if !ok || len(t.byName) == 0 {
+	if len(named) == 0 || len(t.byName) == 0 {
 		return own, nil
 	}
-	name := strings.ToLower(named)
+	name := strings.ToLower(named[0])
 	switch {
+	case len(named) > 1:
+		return own, smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s: there must be one such field at most", Field)
 	case t.byName[name] == nil:
-		return "", smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s: %+q is no tenant of this relay", Field, clip(named))
+		return own, smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s: %+q is no tenant of this relay", Field, clip(named[0]))
 	case own != "" && name != own:
-		return "", smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send for tenant %s", account, name)
+		return own, smtp.Errorf(550, smtp.Status{5, 7, 1}, "%s may not send for tenant %s", account, name)
 	}
 	return name, nil
 }

@@ -1,7 +1,6 @@
 package tenant
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -18,10 +17,10 @@ func adviser() *Adviser {
 
 func TestWhose(t *testing.T) {
 	for _, c := range []struct {
-		account, named string
-		field          bool
-		want           string
-		refused        bool
+		account string
+		named   []string
+		want    string
+		refused bool
 	}{
 		{},
 		{account: "app@ours.test", want: "shop"},
@@ -32,23 +31,26 @@ func TestWhose(t *testing.T) {
 		{account: "bob@ours.test"},
 		{account: "shop"},
 		{account: "@"},
-		{named: "shop"}, // no such field
-		{named: "shop", field: true, want: "shop"},
-		{named: "SHOP", field: true, want: "shop"},
-		{named: "nobody", field: true, refused: true},
-		{named: "", field: true, refused: true},
-		{named: "@shop.test", field: true, refused: true},
-		{named: "app@ours.test", field: true, refused: true},
-		{account: "bob@ours.test", named: "club", field: true, want: "club"},
-		{account: "app@ours.test", named: "shop", field: true, want: "shop"},
-		{account: "app@ours.test", named: "club", field: true, refused: true},
-		{account: "ann@shop.test", named: "mute", field: true, refused: true},
+		{named: []string{"shop"}, want: "shop"},
+		{named: []string{"SHOP"}, want: "shop"},
+		{named: []string{"nobody"}, refused: true},
+		{named: []string{""}, refused: true},
+		{named: []string{"shop", "shop"}, refused: true},
+		{named: []string{"@shop.test"}, refused: true},
+		{named: []string{"app@ours.test"}, refused: true},
+		{account: "bob@ours.test", named: []string{"club"}, want: "club"},
+		{account: "app@ours.test", named: []string{"shop"}, want: "shop"},
+		{account: "app@ours.test", named: []string{"club"}, refused: true},
+		{account: "ann@shop.test", named: []string{"mute"}, refused: true},
 	} {
-		got, err := adviser().Whose(c.account, c.named, c.field)
+		got, err := adviser().Whose(c.account, c.named)
+		if c.refused {
+			c.want = adviser().Of(c.account)
+		}
 		if got != c.want || (err != nil) != c.refused {
 			t.Errorf("%q naming %q: %q, %v", c.account, c.named, got, err)
 		}
-		if e, ok := errors.AsType[*smtp.Error](err); c.refused && (!ok || e.Reply.Code != 550 || e.Reply.Status != smtp.Status{5, 7, 1}) {
+		if c.refused && (err.Reply.Code != 550 || err.Reply.Status != smtp.Status{5, 7, 1}) {
 			t.Errorf("%q naming %q: %v is no 550 5.7.1", c.account, c.named, err)
 		}
 	}
@@ -56,7 +58,7 @@ func TestWhose(t *testing.T) {
 
 // What a client wrote comes back in the reply, short and in ASCII.
 func TestWhoseRepliesInASCII(t *testing.T) {
-	_, err := adviser().Whose("", strings.Repeat("\x00\xff\u00e9\n", 1000), true)
+	_, err := adviser().Whose("", []string{strings.Repeat("\x00\xff\u00e9\n", 1000)})
 	for _, c := range []byte(err.Error()) {
 		if c < ' ' || c > '~' {
 			t.Fatalf("%q", err)
@@ -70,7 +72,7 @@ func TestWhoseRepliesInASCII(t *testing.T) {
 // Without tenants nothing changes.
 func TestNoTenants(t *testing.T) {
 	a := New(Config{})
-	if got, err := a.Whose("ann@shop.test", "anything", true); got != "" || err != nil {
+	if got, err := a.Whose("ann@shop.test", []string{"anything", "more"}); got != "" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	if (Config{}).Granted() != nil {
