@@ -22,6 +22,7 @@ type Set struct {
 	Spool     *Spool
 	HostTLS   *HostTLS
 	DKIM      *DKIM
+	Suppress  *Suppress
 }
 
 // New makes the collectors and registers them with r. Registering twice with
@@ -44,5 +45,6 @@ func New(r prometheus.Registerer) *Set {
 		Spool:     newSpool(f),
 		HostTLS:   newHostTLS(f),
 		DKIM:      newDKIM(f),
+		Suppress:  newSuppress(f),
 	}
 }

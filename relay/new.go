@@ -40,6 +40,8 @@ import (
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
+	"tenma/relay/policy/suppress"
+	"tenma/relay/policy/suppress/table"
 	"tenma/relay/policy/tenant"
 	"tenma/relay/queue"
 	"tenma/spool"
@@ -183,6 +185,10 @@ func (r *Relay) newStores(o Options, m *metrics.Set) (err error) {
 	if err != nil {
 		return errors.Join(err, r.maillog.Close(), r.spool.Close())
 	}
+	if r.list, err = table.Open(table.Options{Dir: c.InData(config.SuppressDir), FS: o.FS, Log: o.Log, Bubble: o.Bubble}); err != nil {
+		return fmt.Errorf("suppression list: %w", errors.Join(err, r.mailbox.Close(), r.maillog.Close(), r.spool.Close()))
+	}
+	r.suppress = suppress.New(c.Suppress, suppress.Deps{Store: r.list, Metrics: m.Suppress, Log: o.Log})
 	r.announceMaildirs(c)
 	metrics.Show(o.Registry, time.Now, views(r.spool, c.Spool))
 	return nil
@@ -232,8 +238,8 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 		return fmt.Errorf("bounce rules: %w", err)
 	}
 	r.queue = queue.New(c.Queue, queue.Deps{
-		Spool: r.spool, Router: r.router, Remote: r.delivery.Deliver, Local: r.mailbox.Deliver, Signer: r.signer,
-		Returner: r.composer, Classify: &r.replies, Record: r.maillog, Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
+		Spool: r.spool, Router: r.router, Remote: r.suppress.Guarding(r.delivery.Deliver), Local: r.mailbox.Deliver, Signer: r.signer,
+		Returner: r.composer, Classify: &r.replies, Record: r.suppress.Listen(r.maillog), Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
 	})
 	r.intake = intake.New(c.Intake, intake.Deps{Spool: r.spool, Record: r.maillog, Senders: r.people, Tenants: r.tenants, Metrics: m.Intake, Log: o.Log, Random: o.Random})
 	return nil
@@ -257,7 +263,7 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 	r.recipients = &recipients{people: r.people, boxes: r.mailbox, asker: callout.New(c.Hostname, ask)}
 	r.recipients.apply(c)
 	r.ingress = ingress.New(c.Ingress, ingress.Deps{
-		Intake: r.intake, Directory: r.recipients, Auth: r.people.Service("smtp"), Tenants: r.tenants, Record: r.maillog, TLS: o.TLS,
+		Intake: r.intake, Directory: r.recipients, Suppressions: r.suppress, Auth: r.people.Service("smtp"), Tenants: r.tenants, Record: r.maillog, TLS: o.TLS,
 		Metrics: m.Ingress, Log: o.Log, Listen: o.Listen,
 	})
 	r.imap = imap.New(c.IMAP, imap.Deps{

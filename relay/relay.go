@@ -35,6 +35,8 @@ import (
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
+	"tenma/relay/policy/suppress"
+	"tenma/relay/policy/suppress/table"
 	"tenma/relay/policy/tenant"
 	"tenma/relay/queue"
 	"tenma/spool"
@@ -88,6 +90,8 @@ type Relay struct {
 	maillog    *maillog.Log
 	spool      Engine
 	mailbox    *mailbox.Store
+	list       *table.Table
+	suppress   *suppress.List
 	delivery   *delivery.Client
 	composer   *bounce.Composer
 	queue      *queue.Queue
@@ -109,6 +113,9 @@ func (r *Relay) Queue() *queue.Queue { return r.queue }
 
 // Mailboxes gives the store of local mail.
 func (r *Relay) Mailboxes() *mailbox.Store { return r.mailbox }
+
+// Suppressions gives the suppression list.
+func (r *Relay) Suppressions() *suppress.List { return r.suppress }
 
 // FlushLog returns when every event so far is in the mail log.
 func (r *Relay) FlushLog() error { return r.maillog.Flush() }
@@ -165,6 +172,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		{"hosttls", r.hosttls.Run},
 		{"dns", r.dns.Run},
 		{"admin", r.admin.Run},
+		{"suppressions", r.suppress.Run},
 		{"spool", r.spool.Run},
 		{"mail log", r.maillog.Run},
 	}
@@ -220,7 +228,7 @@ func (r *Relay) close() error {
 	for _, store := range []interface {
 		Health() error
 		Close() error
-	}{r.spool, r.mailbox} {
+	}{r.spool, r.mailbox, r.list} {
 		if !errors.Is(store.Health(), spool.ErrSick) {
 			errs = append(errs, store.Close())
 		}
@@ -237,7 +245,7 @@ func (r *Relay) setReady(on bool) {
 // Health is nil while the relay can keep its promises: storage works. A full
 // disk is no illness.
 func (r *Relay) Health() error {
-	for _, store := range []interface{ Health() error }{r.spool, r.mailbox} {
+	for _, store := range []interface{ Health() error }{r.spool, r.mailbox, r.list} {
 		if err := store.Health(); err != nil && !errors.Is(err, spool.ErrFull) {
 			return err
 		}
@@ -285,6 +293,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.tenants.Apply(c.Tenants)
 	r.renderer.Apply(c.Rendition)
 	r.composer.Apply(c.Bounce)
+	r.suppress.Apply(c.Suppress)
 	r.delivery.Apply(c.Delivery)
 	r.queue.Apply(c.Queue)
 	r.intake.Apply(c.Intake)

@@ -22,6 +22,7 @@ import (
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/route"
+	"tenma/relay/policy/suppress"
 	"tenma/relay/policy/tenant"
 	"tenma/relay/queue"
 	"tenma/relay/wire/smtp"
@@ -62,6 +63,7 @@ type Config struct {
 	Rendition rendition.Config
 	Bounce    bounce.Config
 	HostTLS   hosttls.Config
+	Suppress  suppress.Config
 }
 
 // TLS says which certificate the listeners show.
@@ -105,6 +107,7 @@ const (
 	BoxesDir     = "mailboxes"
 	SRSKeyFile   = "srs-key"
 	PoliciesFile = "mta-sts.jsonl"
+	SuppressDir  = "suppressions"
 	LogDir       = "log"
 	SpoolDir     = "spool"
 	SelfCert     = "self-signed.crt"

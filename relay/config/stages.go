@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"tenma/relay/config/document"
+	"tenma/relay/config/document/suppression"
 	"tenma/relay/config/document/units"
 	"tenma/relay/delivery"
 	"tenma/relay/delivery/dial"
@@ -39,6 +41,7 @@ func (r *reader) config(root *document.Table) *Config {
 	r.delivery(s.Sub("delivery"), c)
 	r.log(s.Sub("log"), c)
 	r.bounce(s.Sub("bounce"), c)
+	c.Suppress = suppression.Read(s.Sub("suppression"))
 	r.listeners(s, c)
 	r.domains(s, c)
 	r.routes(s, c)
@@ -360,6 +363,10 @@ func (r *reader) derive(c *Config) {
 	c.Route.Hostname, c.Auth.Hostname, c.MailLog.NodeID = c.Hostname, c.Hostname, c.Hostname
 	c.Route.Source = mail.Source{Name: "default", EHLO: c.Hostname}
 	c.Auth.Path = c.InData(AccountsFile)
+	c.Suppress.Own = slices.Clone(c.Auth.Domains)
+	for _, e := range c.Elsewhere {
+		c.Suppress.Own = append(c.Suppress.Own, e.Domain)
+	}
 	c.Mailbox.Hostname, c.IMAP.Hostname, c.POP3.Hostname = c.Hostname, c.Hostname, c.Hostname
 	c.Admin.TokenPath = c.InData(TokenFile)
 	if c.Ingress.Limits == (ingress.Limits{}) {

@@ -76,11 +76,14 @@ func DefaultLimits() Limits { return front.DefaultLimits() }
 type Deps struct {
 	Intake    Intake
 	Directory Directory
-	Auth      Authenticator // nil: AUTH is not offered
-	Tenants   Tenants       // nil: no account has a tenant
-	Record    Recorder
-	TLS       *tls.Config                                         // nil: STARTTLS is not offered
-	Metrics   *metrics.Ingress                                    // nil: counted for nobody
-	Log       *slog.Logger                                        // nil: slog.Default
-	Listen    func(network, address string) (net.Listener, error) // nil: net.Listen
+	// Suppressions is asked besides Directory for mail that clients relay; nil:
+	// nobody is.
+	Suppressions Suppressions
+	Auth         Authenticator // nil: AUTH is not offered
+	Tenants      Tenants       // nil: no account has a tenant
+	Record       Recorder
+	TLS          *tls.Config                                         // nil: STARTTLS is not offered
+	Metrics      *metrics.Ingress                                    // nil: counted for nobody
+	Log          *slog.Logger                                        // nil: slog.Default
+	Listen       func(network, address string) (net.Listener, error) // nil: net.Listen
 }

@@ -33,6 +33,13 @@ type Tenants interface {
 	Of(account string) string
 }
 
+// Suppressions knows to whom no mail is to be sent.
+type Suppressions interface {
+	// Recipient decides on a RCPT of a client that may relay: nil if mail of the
+	// tenant ("": nobody's) may go to a. Any error is an *smtp.Error.
+	Recipient(a smtp.Address, tenant string) error
+}
+
 // Authenticator verifies who a client is. client is the peer's address, for
 // back-off. An error that is or wraps *smtp.Error says what the client hears
 // (454 when overloaded); any other is a 535. A good login gives the account.

@@ -243,6 +243,9 @@ func (s *session) mayReceive(a smtp.Address) *smtp.Error {
 		return smtp.Errorf(550, smtp.Status{5, 7, 1}, "relaying denied")
 	}
 	err := s.door.s.deps.Directory.Recipient(a, s.trusted())
+	if list := s.door.s.deps.Suppressions; err == nil && list != nil && s.trusted() && !s.env.Sender.IsNull() {
+		err = list.Recipient(a, s.env.Tenant)
+	}
 	if err == nil {
 		return nil
 	}

@@ -49,6 +49,8 @@ import (
 //	mailbox ADDRESS N                the account has N messages; their texts go to stdout
 //	explain TARGET                   what the relay tells of a domain or address: fate and
 //	                                 reply, then a line a step
+//	suppress SUBJECT [TENANT [CAMPAIGN]] an operator puts an address or domain on the suppression list
+//	suppressed [held]                the list to stdout, a line an entry
 //	http PATH                        GET from 127.0.0.1:8080; status and body to stdout
 //
 // The relay listens on 127.0.0.1:2525 (and a story that wants them on :2143 for
@@ -157,6 +159,9 @@ func commands() map[string]command {
 		"mailbox":  cmdMailbox,
 		"explain":  cmdExplain,
 		"http":     cmdHTTP,
+
+		"suppress":   cmdSuppress,
+		"suppressed": cmdSuppressed,
 	}
 }
 
