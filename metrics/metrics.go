@@ -23,6 +23,7 @@ type Set struct {
 	HostTLS   *HostTLS
 	DKIM      *DKIM
 	Suppress  *Suppress
+	Verdict   *Verdict
 }
 
 // New makes the collectors and registers them with r. Registering twice with
@@ -46,5 +47,6 @@ func New(r prometheus.Registerer) *Set {
 		HostTLS:   newHostTLS(f),
 		DKIM:      newDKIM(f),
 		Suppress:  newSuppress(f),
+		Verdict:   newVerdict(f),
 	}
 }

@@ -46,6 +46,7 @@ var thirdParty = map[string]string{
 	"github.com/xdg-go/scram":                 "SCRAM-SHA-256, server side",
 	"github.com/emersion/go-msgauth":          "DKIM signing and verification",
 	"github.com/emersion/go-message":          "MIME, for reading messages",
+	"blitiri.com.ar/go/spf":                   "SPF, the language of its records and the limits on them",
 	"github.com/cockroachdb/pebble/v2":        "the store under the spool: an LSM tree with a WAL and a crashable memory file system for tests",
 	"github.com/miekg/dns":                    "DNS messages on the wire, behind dnscache",
 	"github.com/prometheus/client_golang":     "metrics in the format that everyone scrapes",

@@ -43,6 +43,7 @@ import (
 	"tenma/relay/policy/suppress"
 	"tenma/relay/policy/suppress/table"
 	"tenma/relay/policy/tenant"
+	"tenma/relay/policy/verdict"
 	"tenma/relay/queue"
 	"tenma/spool"
 )
@@ -156,6 +157,7 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	if r.signer, err = dkim.New(r.signing(c), dkim.Deps{Log: o.Log}); err != nil {
 		return fmt.Errorf("dkim: %w", err)
 	}
+	r.verdict = verdict.New(c.Verdict, verdict.Deps{Resolver: r.dns, Percent: percent(o.Seed + 2), Metrics: m.Verdict, Log: o.Log})
 	r.renderer = rendition.New(c.Rendition, rendition.Deps{Signer: r.signer, Metrics: m.Rendition, Log: o.Log})
 	return nil
 }
@@ -241,7 +243,11 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 		Spool: r.spool, Router: r.router, Remote: r.suppress.Guarding(r.delivery.Deliver), Local: r.mailbox.Deliver, Signer: r.signer,
 		Returner: r.composer, Classify: &r.replies, Record: r.suppress.Listen(r.maillog), Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
 	})
-	r.intake = intake.New(c.Intake, intake.Deps{Spool: r.spool, Record: r.maillog, Senders: r.people, Tenants: r.tenants, Metrics: m.Intake, Log: o.Log, Random: o.Random})
+	r.intake = intake.New(c.Intake, intake.Deps{
+		Spool: r.spool, Record: r.maillog, Senders: r.people, Tenants: r.tenants, Metrics: m.Intake, Log: o.Log, Random: o.Random,
+		Unwanted:   unwanted(r.verdict.Forged),
+		Inspectors: []intake.Inspector{judge{r.verdict}},
+	})
 	return nil
 }
 

@@ -38,6 +38,7 @@ import (
 	"tenma/relay/policy/suppress"
 	"tenma/relay/policy/suppress/table"
 	"tenma/relay/policy/tenant"
+	"tenma/relay/policy/verdict"
 	"tenma/relay/queue"
 	"tenma/spool"
 )
@@ -85,6 +86,7 @@ type Relay struct {
 	rotation   *rotation.Keeper
 	tenants    *tenant.Adviser
 	signer     *dkim.Signer
+	verdict    *verdict.Adviser
 	replies    replies
 	renderer   *rendition.Adviser
 	maillog    *maillog.Log
@@ -292,6 +294,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.router.Apply(c.Route)
 	r.tenants.Apply(c.Tenants)
 	r.renderer.Apply(c.Rendition)
+	r.verdict.Apply(c.Verdict)
 	r.composer.Apply(c.Bounce)
 	r.suppress.Apply(c.Suppress)
 	r.delivery.Apply(c.Delivery)

@@ -24,6 +24,7 @@ import (
 	"tenma/relay/policy/route"
 	"tenma/relay/policy/suppress"
 	"tenma/relay/policy/tenant"
+	"tenma/relay/policy/verdict"
 	"tenma/relay/queue"
 	"tenma/relay/wire/smtp"
 )
@@ -64,6 +65,7 @@ type Config struct {
 	Bounce    bounce.Config
 	HostTLS   hosttls.Config
 	Suppress  suppress.Config
+	Verdict   verdict.Config
 }
 
 // TLS says which certificate the listeners show.

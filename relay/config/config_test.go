@@ -429,3 +429,27 @@ func TestBounceRules(t *testing.T) {
 		t.Errorf("peeking: %v", errs)
 	}
 }
+
+func TestVerdicts(t *testing.T) {
+	const head = "hostname = \"mx.test\"\n[[listen]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:2525\"\n[verdicts]\n"
+	for _, c := range []struct{ text, problem, warning string }{
+		{"", "", ""},
+		{"dmarc = \"reject\"\nforwarders = [\"list.test\"]\ntimeout = \"5s\"\n", "", ""},
+		{"dmarc = \"delete\"\n", "dmarc", ""},
+		{"check = false\ndmarc = \"reject\"\n", "check is false", ""},
+		{"forwarders = [\"list.test\"]\n", "", "forwarders"},
+		{"forwarders = [\"..\"]\ndmarc = \"reject\"\n", "forwarders", ""},
+		{"timeout = \"1h\"\n", "timeout", ""},
+	} {
+		cfg, warnings, errs := read(t, head+c.text)
+		if (c.problem != "") != (len(errs) > 0) || c.problem != "" && !strings.Contains(errs.Error(), c.problem) {
+			t.Errorf("%q: %v", c.text, errs)
+		}
+		if told := strings.Contains(fmt.Sprint(warnings), "forwarders are only"); told != (c.warning != "") {
+			t.Errorf("%q: warnings %v", c.text, warnings)
+		}
+		if len(errs) == 0 && cfg.Verdict.Hostname != "mx.test" {
+			t.Errorf("%q: results in the name of %q", c.text, cfg.Verdict.Hostname)
+		}
+	}
+}

@@ -42,6 +42,7 @@ func (r *reader) config(root *document.Table) *Config {
 	r.log(s.Sub("log"), c)
 	r.bounce(s.Sub("bounce"), c)
 	c.Suppress = suppression.Read(s.Sub("suppression"))
+	r.verdicts(s.Sub("verdicts"), c)
 	r.listeners(s, c)
 	r.domains(s, c)
 	r.routes(s, c)

@@ -3,9 +3,9 @@
 // who trust that host.
 //
 // The value is an authserv-id, the host's name, and one Result for each method
-// that was tried. Append writes a value, Parse reads one, and Host reads only whose
-// it is: fields that bear our own name and came from outside are forgeries (section
-// 5). The value of ARC-Authentication-Results is the same behind its instance number
+// that was tried. Append writes a value, Parse reads one, and Claims tells whose
+// it might be taken for: fields that bear our own name and came from outside are
+// forgeries (section 5). The value of ARC-Authentication-Results is the same behind its instance number
 // (RFC 8617 section 4.1.1).
 //
 // Values are quoted by what others wrote in their envelope, so reader and writer
@@ -108,8 +108,8 @@ var (
 	errMany   = errors.New("authres: too many results")
 )
 
-// Host gives the authserv-id of a value, "" if it cannot be told.
-func Host(value string) string {
+// hostOf gives the authserv-id of a value, "" if it cannot be told.
+func hostOf(value string) string {
 	s := scanner(value)
 	id := s.word()
 	// What follows is the version, or the end.
@@ -119,10 +119,17 @@ func Host(value string) string {
 	return id
 }
 
+// Claims reports a value that anybody might take for one of host's, also if it is
+// malformed.
+func Claims(value, host string) bool {
+	s := scanner(value)
+	return strings.EqualFold(s.word(), host)
+}
+
 // Parse reads a value, comments left out. Method, Value and the names of properties
 // come in small letters. With an error, results has what was read before it.
 func Parse(value string) (host string, results []Result, err error) {
-	if host = Host(value); host == "" {
+	if host = hostOf(value); host == "" {
 		return "", nil, errHost
 	}
 	s := scanner(value)

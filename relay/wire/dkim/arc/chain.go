@@ -194,6 +194,19 @@ func (c *Chain) Message() *dkim.Claim {
 	return c.Sets[len(c.Sets)-1].message
 }
 
+// Claims are those whose keys Validate will want.
+func (c *Chain) Claims() []*dkim.Claim {
+	m := c.Message()
+	if m == nil {
+		return nil
+	}
+	all := []*dkim.Claim{m}
+	for i := range c.Sets {
+		all = append(all, c.Sets[i].seal)
+	}
+	return all
+}
+
 // Keys gives the key of a claim. Its errors are a *dkim.Fault.
 type Keys func(context.Context, *dkim.Claim) (*dkim.Key, error)
 
