@@ -24,6 +24,7 @@ type Set struct {
 	DKIM      *DKIM
 	Suppress  *Suppress
 	Verdict   *Verdict
+	Milter    *Milter
 }
 
 // New makes the collectors and registers them with r. Registering twice with
@@ -48,5 +49,6 @@ func New(r prometheus.Registerer) *Set {
 		DKIM:      newDKIM(f),
 		Suppress:  newSuppress(f),
 		Verdict:   newVerdict(f),
+		Milter:    newMilter(f),
 	}
 }

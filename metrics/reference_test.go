@@ -90,7 +90,7 @@ func all(t *testing.T) []metric {
 // Names follow Prometheus's rules, every collector says what it counts, and no
 // label can grow with the mail.
 func TestNames(t *testing.T) {
-	labels := []string{"action", "class", "command", "direction", "fate", "from", "kind", "listener", "mechanism", "method", "network", "phase", "policy", "protocol", "reason", "result", "severity", "status", "tenant", "type"}
+	labels := []string{"action", "class", "command", "direction", "fate", "filter", "from", "kind", "listener", "mechanism", "method", "network", "phase", "policy", "protocol", "reason", "result", "severity", "status", "tenant", "type"}
 	units := regexp.MustCompile(`_(ms|millis\w*|micro\w*|minutes|hours|days|kb|kib|mb|mib|percent)(_|$)`) // not base units
 	for _, m := range all(t) {
 		switch {
