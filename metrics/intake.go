@@ -9,6 +9,7 @@ import (
 type Intake struct {
 	Messages prometheus.Counter   // tenma_intake_messages_total: committed
 	Octets   prometheus.Counter   // tenma_intake_bytes_total: bodies of committed messages
+	Copies   prometheus.Counter   // tenma_intake_copies_total: entries beyond the first, of messages with one for each recipient
 	Staged   prometheus.Counter   // tenma_intake_staged_total: committed messages whose body went past memory
 	Refused  *IntakeRefused       // tenma_intake_refused_total
 	Commit   prometheus.Histogram // tenma_intake_commit_seconds: wait for stable storage
@@ -34,6 +35,9 @@ func newIntake(f promauto.Factory) *Intake {
 		}),
 		Octets: f.NewCounter(prometheus.CounterOpts{
 			Name: "tenma_intake_bytes_total", Help: "Octets of the bodies of accepted messages.",
+		}),
+		Copies: f.NewCounter(prometheus.CounterOpts{
+			Name: "tenma_intake_copies_total", Help: "Entries beyond the first that were stored for messages which are split into one for each recipient.",
 		}),
 		Staged: f.NewCounter(prometheus.CounterOpts{
 			Name: "tenma_intake_staged_total", Help: "Accepted messages whose body was too large for the group commit.",

@@ -72,5 +72,7 @@ type Deps struct {
 	Unwanted func(e *mail.Envelope, f header.Field) bool
 	// Inspectors look at each message, in this order.
 	Inspectors []Inspector
-	Random     io.Reader // for ids; nil: crypto/rand
+	// PerRecipient are asked whether recipients get copies of their own.
+	PerRecipient []PerRecipient
+	Random       io.Reader // for ids; nil: crypto/rand
 }

@@ -12,5 +12,8 @@
 // (drop.go). Whose mail it is is in tenant.go, who may send as whom in sender.go; who
 // looks at messages before they are stored, in inspect.go.
 //
+// Where something in a message differs from recipient to recipient, it becomes one
+// entry for each, over one body (split.go).
+//
 // Server.Accept is the only entry point.
 package intake

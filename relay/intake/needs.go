@@ -5,7 +5,9 @@ import (
 	"io"
 
 	"tenma/relay/mail"
+	"tenma/relay/wire/header"
 	"tenma/relay/wire/smtp"
+	"tenma/spool"
 )
 
 // Lined is a body that tells, when it has been written, how many octets its longest
@@ -53,4 +55,15 @@ type Inspection interface {
 	Verdict() (mail.Judgement, error)
 	// Drop is called instead where the message will not be taken anyway.
 	Drop()
+}
+
+// PerRecipient wants something in a message that differs from recipient to
+// recipient: a return path, a link. Where anybody does, each recipient gets a copy
+// of its own.
+type PerRecipient interface {
+	// Copies is asked when the header section h is as it will be stored; it is not
+	// to be kept. It gives nil where it wants nothing, else what is called for each
+	// copy: its envelope has one recipient, ReturnPath may be set in it, and what is
+	// given goes into the prefix (whole fields, each line ended by CRLF).
+	Copies(e *mail.Envelope, h header.Section) func(id spool.ID, copy *mail.Envelope) []byte
 }

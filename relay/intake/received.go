@@ -14,20 +14,21 @@ const dateLayout = "Mon, 02 Jan 2006 15:04:05 -0700"
 
 // prefix is the header text that goes before the body: the trace field, and
 // what a submitted message lacks (RFC 6409 section 8.2, 8.3). The prefix is for
-// the last recipient's eyes as well, so it says nothing of the others.
-func (r *reception) prefix(id spool.ID) []byte {
+// the last recipient's eyes as well, so it says nothing of the others. fields are
+// more of it, whole.
+func (r *reception) prefix(e *mail.Envelope, id spool.ID, fields []byte) []byte {
 	var room [768]byte
-	b := r.appendReceived(room[:0], id)
-	if submitted(r.e) && !r.section.headless {
+	b := append(r.appendReceived(room[:0], e, id), fields...)
+	if submitted(e) && !r.section.headless {
 		if !r.section.dated {
 			b = append(b, "Date: "...)
-			b = r.e.Received.UTC().AppendFormat(b, dateLayout)
+			b = e.Received.UTC().AppendFormat(b, dateLayout)
 			b = append(b, "\r\n"...)
 		}
 		if !r.section.named {
-			r.e.MsgID = "<" + strings.ToLower(id.String()) + "@" + r.config.Hostname + ">"
+			e.MsgID = "<" + strings.ToLower(told(e, id).String()) + "@" + r.config.Hostname + ">"
 			b = append(b, "Message-ID: "...)
-			b = append(b, r.e.MsgID...)
+			b = append(b, e.MsgID...)
 			b = append(b, "\r\n"...)
 		}
 	}
@@ -39,6 +40,14 @@ func (r *reception) prefix(id spool.ID) []byte {
 	return append(make([]byte, 0, len(b)), b...)
 }
 
+// told is the id that the client hears. Copies of one message have one Message-ID.
+func told(e *mail.Envelope, id spool.ID) spool.ID {
+	if !e.Batch.IsZero() {
+		return e.Batch
+	}
+	return id
+}
+
 // submitted reports that we are the message's first relay and may complete it.
 func submitted(e *mail.Envelope) bool { return e.Account != "" || authored(e) }
 
@@ -48,8 +57,7 @@ func submitted(e *mail.Envelope) bool { return e.Account != "" || authored(e) }
 func authored(e *mail.Envelope) bool { return e.Submission || e.Origin == mail.FromHTTP }
 
 // appendReceived writes the trace field (RFC 5321 section 4.4).
-func (r *reception) appendReceived(b []byte, id spool.ID) []byte {
-	e := r.e
+func (r *reception) appendReceived(b []byte, e *mail.Envelope, id spool.ID) []byte {
 	b = append(b, "Received: "...)
 	if !submitted(e) || r.config.NameSubmitters {
 		b = appendClient(append(b, "from "...), e)

@@ -5,10 +5,10 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"tenma/relay/mail"
-	"tenma/relay/mail/stored"
 	"tenma/relay/wire/header"
 	"tenma/relay/wire/smtp"
 	"tenma/spool"
@@ -40,7 +40,8 @@ type reception struct {
 	judged  bool // section is filled
 	// inspections look at the message; one that has given its verdict is nil.
 	inspections []Inspection
-	judgement   mail.Judgement // all verdicts so far
+	judgement   mail.Judgement                                  // all verdicts so far
+	forms       []func(id spool.ID, copy *mail.Envelope) []byte // see PerRecipient
 	stage       spool.StageWriter
 	err         error // why the message is not taken
 }
@@ -199,6 +200,7 @@ func (r *reception) judge(end int) {
 		return
 	}
 	r.inspect()
+	r.ask(header.Section(r.buf[:end]))
 }
 
 // overflow moves a body that outgrows memory into the spool.
@@ -229,8 +231,9 @@ func (r *reception) overflow() {
 	r.giveBack()
 }
 
-// draft completes envelope and body when the last octet is there.
-func (r *reception) draft() (*spool.Draft, error) {
+// draft completes envelope and body when the last octet is there, and gives what is
+// to be stored in one step.
+func (r *reception) draft() ([]entry, error) {
 	if r.err == nil && !r.judged {
 		r.judge(len(r.buf)) // a message of header fields alone
 	}
@@ -240,7 +243,7 @@ func (r *reception) draft() (*spool.Draft, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	d := &spool.Draft{}
+	d := spool.Draft{}
 	if r.stage != nil {
 		staged, err := r.stage.Finish()
 		if err != nil {
@@ -256,16 +259,11 @@ func (r *reception) draft() (*spool.Draft, error) {
 		return nil, r.server.storageError("id", fmt.Errorf("random source: %w", err))
 	}
 	d.ID = id
-	r.complete(id, now)
-	if r.judgement.Hold {
-		d.State = stored.AppendState(nil, &mail.State{Held: true})
-	}
-	d.Envelope = stored.AppendEnvelope(make([]byte, 0, 384+len(r.e.Prefix)+64*len(r.e.Recipients)), r.e)
-	return d, nil
+	return r.entries(d, now), nil
 }
 
 // complete fills in what the envelope says about the message.
-func (r *reception) complete(id spool.ID, now time.Time) {
+func (r *reception) complete(now time.Time) {
 	e := r.e
 	if e.Received.IsZero() {
 		e.Received = now
@@ -273,9 +271,13 @@ func (r *reception) complete(id spool.ID, now time.Time) {
 	e.Received = e.Received.Truncate(time.Second) // as the spool keeps it
 	e.EightBit = r.eight
 	e.From, e.Subject, e.MsgID = r.section.from, r.section.subject, r.section.messageID
+}
+
+// finish writes the prefix of an entry, with fields that are its own.
+func (r *reception) finish(e *mail.Envelope, id spool.ID, fields []byte) {
 	// What says whose mail it is stands above our Received field, which tells
 	// readers that the host named there wrote it (RFC 8601 section 5).
-	e.Prefix = append(r.judgement.Header, r.prefix(id)...)
+	e.Prefix = slices.Concat(r.judgement.Header, r.prefix(e, id, fields))
 	e.Size = int64(len(e.Prefix)) + r.size
 }
 

@@ -75,40 +75,52 @@ func (s *Server) Accept(ctx context.Context, e *mail.Envelope, body io.WriterTo)
 	if l, ok := body.(Lined); ok {
 		e.LongLines = l.LongestLine() > maxLine
 	}
-	draft, err := r.draft()
+	entries, err := r.draft()
 	if err != nil {
 		r.forget()
 		return spool.ID{}, err
 	}
-	id, err := s.commit(ctx, draft)
+	id, err := s.commit(ctx, entries)
 	if err != nil {
 		if settled(err) {
 			r.forget()
 		}
 		return spool.ID{}, err
 	}
-	if id != draft.ID { // a repeat of a message that we have
+	if id != entries[0].draft.ID { // a repeat of a message that we have
 		r.forget()
 		return id, nil
 	}
-	s.count(r)
-	s.deps.Record.Record(&mail.Event{
-		Kind: mail.EventReception, Time: time.Now(), ID: id, Envelope: e, Recipient: -1,
-		Outcome: mail.Outcome{
-			Reply: smtp.Reply{Code: 250, Status: smtp.Status{2, 0, 0}, Text: "OK"},
-			Host:  e.HELO, Peer: e.Client,
-		},
-	})
+	s.count(r, len(entries))
+	for i := range entries {
+		s.announce(&entries[i])
+	}
 	return id, nil
 }
 
-// commit waits until the draft is on stable storage and gives its id, or the
-// first one's where the spool had it already.
-func (s *Server) commit(ctx context.Context, d *spool.Draft) (spool.ID, error) {
+// announce tells the mail log.
+func (s *Server) announce(t *entry) {
+	s.deps.Record.Record(&mail.Event{
+		Kind: mail.EventReception, Time: time.Now(), ID: t.draft.ID, Envelope: t.env, Recipient: -1,
+		Outcome: mail.Outcome{
+			Reply: smtp.Reply{Code: 250, Status: smtp.Status{2, 0, 0}, Text: "OK"},
+			Host:  t.env.HELO, Peer: t.env.Client,
+		},
+	})
+}
+
+// commit waits until the entries are on stable storage and gives the first one's id,
+// or the earlier one's where the spool had it already.
+func (s *Server) commit(ctx context.Context, entries []entry) (spool.ID, error) {
+	var room [1]spool.Draft // enough for nearly all
+	drafts := room[:0]
+	for i := range entries {
+		drafts = append(drafts, entries[i].draft)
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.Load().CommitWait)
 	defer cancel()
 	start := time.Now()
-	err := s.deps.Spool.Commit(ctx, *d)
+	err := s.deps.Spool.Commit(ctx, drafts...)
 	s.deps.Metrics.Commit.Observe(time.Since(start).Seconds())
 	if dup, ok := errors.AsType[*spool.DuplicateError](err); ok {
 		return dup.First, nil
@@ -116,7 +128,7 @@ func (s *Server) commit(ctx context.Context, d *spool.Draft) (spool.ID, error) {
 	if err != nil {
 		return spool.ID{}, s.storageError("commit", err)
 	}
-	return d.ID, nil
+	return drafts[0].ID, nil
 }
 
 // settled reports that the spool is sure not to have the draft. After a
@@ -143,9 +155,10 @@ func (s *Server) storageError(what string, err error) error {
 	return &smtp.Error{Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 3, 0}, Text: "Local error, try again later"}, Err: err}
 }
 
-func (s *Server) count(r *reception) {
+func (s *Server) count(r *reception, entries int) {
 	m := s.deps.Metrics
 	m.Messages.Inc()
+	m.Copies.Add(float64(entries - 1))
 	m.Octets.Add(float64(r.size))
 	if r.stage != nil {
 		m.Staged.Inc()
