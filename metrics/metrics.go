@@ -17,6 +17,7 @@ type Set struct {
 	POP3      *POP3
 	Maillog   *Maillog
 	Bounce    *Bounce
+	Returned  *Returned
 	Rendition *Rendition
 	DNS       *DNS
 	Spool     *Spool
@@ -42,6 +43,7 @@ func New(r prometheus.Registerer) *Set {
 		POP3:      newPOP3(f),
 		Maillog:   newMaillog(f),
 		Bounce:    newBounce(f),
+		Returned:  newReturned(f),
 		Rendition: newRendition(f),
 		DNS:       newDNS(f),
 		Spool:     newSpool(f),

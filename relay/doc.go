@@ -26,6 +26,9 @@
 // show it to people. What an account forwards or answers enters the spool
 // through the outbox, and takes the road from step 3 on.
 //
+// Mail about our mail ends here too: reports that come back to signed return
+// paths, complaints. It takes the same road to bounce/returned, which reads it.
+//
 // # The promises
 //
 // Each stands on the type that keeps it, and has a test here that was seen to

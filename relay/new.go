@@ -23,6 +23,7 @@ import (
 	"tenma/relay/admin"
 	"tenma/relay/admin/setup"
 	"tenma/relay/bounce"
+	"tenma/relay/bounce/returned"
 	"tenma/relay/config"
 	"tenma/relay/config/certificate"
 	"tenma/relay/delivery"
@@ -39,6 +40,7 @@ import (
 	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
+	"tenma/relay/policy/returns"
 	"tenma/relay/policy/route"
 	"tenma/relay/policy/suppress"
 	"tenma/relay/policy/suppress/table"
@@ -158,6 +160,9 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 		return fmt.Errorf("dkim: %w", err)
 	}
 	r.verdict = verdict.New(c.Verdict, verdict.Deps{Resolver: r.dns, Percent: percent(o.Seed + 2), Metrics: m.Verdict, Log: o.Log})
+	if r.returns, err = returns.New(c.Returns, returns.Deps{Random: o.Random, Metrics: m.Returned}); err != nil {
+		return err
+	}
 	r.renderer = rendition.New(c.Rendition, rendition.Deps{Signer: r.signer, Metrics: m.Rendition, Log: o.Log})
 	return nil
 }
@@ -176,12 +181,13 @@ func (r *Relay) newStores(o Options, m *metrics.Set) (err error) {
 	if r.maillog, err = maillog.New(events); err != nil {
 		return fmt.Errorf("mail log: %w", errors.Join(err, r.spool.Close()))
 	}
+	r.outbox = &outbox{spool: r.spool, record: r.maillog, random: o.Random}
 	boxes := c.Mailbox
 	boxes.Log = o.Log
 	r.mailbox, err = mailbox.New(boxes, mailbox.Deps{
 		Bubble:   o.Bubble,
 		Resolver: r.people, FS: o.FS, Metrics: m.Mailbox,
-		Outbox:  &outbox{spool: r.spool, record: r.maillog, random: o.Random},
+		Outbox:  r.outbox,
 		MinFree: minFree(o.FS, boxes.Dir, c.Spool),
 	})
 	if err != nil {
@@ -239,12 +245,17 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 	if err := r.replies.apply(c.Classify); err != nil {
 		return fmt.Errorf("bounce rules: %w", err)
 	}
+	r.desk = returned.New(deskConfig(c), returned.Deps{
+		Reader: r.replies.reader, Tracer: r.returns, Suppressor: suppressor{r.suppress}, Outbox: r.outbox, Record: r.maillog, Metrics: m.Returned, Log: o.Log,
+	})
+	local := &ending{adviser: r.returns, desk: r.desk, mailboxes: r.mailbox.Deliver}
 	r.queue = queue.New(c.Queue, queue.Deps{
-		Spool: r.spool, Router: r.router, Remote: r.suppress.Guarding(r.delivery.Deliver), Local: r.mailbox.Deliver, Signer: r.signer,
-		Returner: r.composer, Classify: &r.replies, Record: r.suppress.Listen(r.maillog), Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
+		Spool: r.spool, Router: r.router, Remote: r.suppress.Guarding(r.delivery.Deliver), Local: local.deliver, Signer: r.signer,
+		Returner: &returner{r.composer, r.returns}, Classify: &r.replies, Record: r.suppress.Listen(r.maillog), Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
 	})
 	r.intake = intake.New(c.Intake, intake.Deps{
-		Spool: r.spool, Record: r.maillog, Senders: r.people, Tenants: r.tenants, Metrics: m.Intake, Log: o.Log, Random: o.Random,
+		Spool: r.spool, Record: r.maillog, Senders: r.people, Tenants: r.tenants,
+		PerRecipient: []intake.PerRecipient{&verp{r.returns, r.tenants}}, Metrics: m.Intake, Log: o.Log, Random: o.Random,
 		Unwanted:   unwanted(r.verdict.Forged),
 		Inspectors: []intake.Inspector{judge{r.verdict}},
 	})
@@ -266,7 +277,7 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 	if o.Dialer != nil {
 		ask.Dial = o.Dialer.Dial
 	}
-	r.recipients = &recipients{people: r.people, boxes: r.mailbox, asker: callout.New(c.Hostname, ask)}
+	r.recipients = &recipients{people: r.people, returns: r.returns, boxes: r.mailbox, asker: callout.New(c.Hostname, ask)}
 	r.recipients.apply(c)
 	r.ingress = ingress.New(c.Ingress, ingress.Deps{
 		Intake: r.intake, Directory: r.recipients, Suppressions: r.suppress, Auth: r.people.Service("smtp"), Tenants: r.tenants, Record: r.maillog, TLS: o.TLS,

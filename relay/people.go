@@ -10,18 +10,21 @@ import (
 	"tenma/relay/delivery/client/callout"
 	"tenma/relay/mailbox"
 	"tenma/relay/policy/auth"
+	"tenma/relay/policy/returns"
 	"tenma/relay/wire/smtp"
 )
 
 // recipients decides on each RCPT: what the accounts say, and besides, whether a
 // mailbox has room, what the server of mailboxes elsewhere says, and whether a rewritten sender (SRS) is one that a forward of
-// ours made. It is ingress's Directory.
+// ours made; at the domain of signed return paths, whether an address is one of ours.
+// It is ingress's Directory.
 type recipients struct {
-	people *auth.Directory
-	boxes  *mailbox.Store
-	asker  *callout.Asker
-	places atomic.Pointer[map[smtp.Domain]bool] // where rewritten senders may be
-	others atomic.Pointer[map[smtp.Domain]config.Elsewhere]
+	people  *auth.Directory
+	returns *returns.Adviser
+	boxes   *mailbox.Store
+	asker   *callout.Asker
+	places  atomic.Pointer[map[smtp.Domain]bool] // where rewritten senders may be
+	others  atomic.Pointer[map[smtp.Domain]config.Elsewhere]
 }
 
 func (r *recipients) apply(c *config.Config) {
@@ -45,6 +48,9 @@ func (r *recipients) apply(c *config.Config) {
 // mailbox is full is a 452 (RFC 3463, X.2.2) while its sender still holds it,
 // rather than days of trying here.
 func (r *recipients) Recipient(a smtp.Address, trusted bool) error {
+	if d := r.returns.Domain(); d != "" && a.Domain == d {
+		return r.returns.Recipient(a)
+	}
 	if e, ok := (*r.others.Load())[a.Domain]; ok {
 		if !e.Ask {
 			return nil

@@ -20,6 +20,7 @@ import (
 	"tenma/relay/admin"
 	"tenma/relay/admin/setup"
 	"tenma/relay/bounce"
+	"tenma/relay/bounce/returned"
 	"tenma/relay/config"
 	"tenma/relay/delivery"
 	"tenma/relay/ingress"
@@ -34,6 +35,7 @@ import (
 	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
+	"tenma/relay/policy/returns"
 	"tenma/relay/policy/route"
 	"tenma/relay/policy/suppress"
 	"tenma/relay/policy/suppress/table"
@@ -89,6 +91,9 @@ type Relay struct {
 	verdict    *verdict.Adviser
 	replies    replies
 	renderer   *rendition.Adviser
+	returns    *returns.Adviser
+	desk       *returned.Desk
+	outbox     *outbox
 	maillog    *maillog.Log
 	spool      Engine
 	mailbox    *mailbox.Store
@@ -284,6 +289,7 @@ func (r *Relay) Reload(c *config.Config) error {
 		{"admin", func() error { return r.admin.Apply(c.Admin) }},
 		{"dns", func() error { return r.dns.Apply(c.DNS) }},
 		{"bounce rules", func() error { return r.replies.apply(c.Classify) }},
+		{"returns", func() error { return r.returns.Apply(c.Returns) }},
 	} {
 		if err := p.apply(); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
@@ -297,6 +303,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.verdict.Apply(c.Verdict)
 	r.composer.Apply(c.Bounce)
 	r.suppress.Apply(c.Suppress)
+	r.desk.Apply(deskConfig(c))
 	r.delivery.Apply(c.Delivery)
 	r.queue.Apply(c.Queue)
 	r.intake.Apply(c.Intake)

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"tenma/metrics"
+	"tenma/relay/bounce"
 	"tenma/relay/bounce/classify"
 	"tenma/relay/mail"
 )
@@ -23,6 +24,9 @@ func (r *replies) Outcome(o *mail.Outcome) mail.Diagnosis {
 	}
 	return d
 }
+
+// reader reads what came back, by the same rules.
+func (r *replies) reader() *bounce.Reader { return bounce.NewReader(r.rules.Load()) }
 
 // apply takes new rules; with an error the old ones stay.
 func (r *replies) apply(c classify.Config) error {

@@ -33,6 +33,7 @@ func complete(c *config.Config) *config.Config {
 	}
 	full.Route.Own, full.Delivery.Own = own, own
 	full.Mailbox.Hostname = c.Hostname
+	full.Returns.People = !postmaster(c).IsNull()
 	return &full
 }
 

@@ -9,6 +9,14 @@ import (
 	"tenma/relay/wire/dsn"
 )
 
+// The kinds of message that come back.
+const (
+	Other     = incoming.Other
+	Report    = incoming.Report
+	Complaint = incoming.Complaint
+	AutoReply = incoming.AutoReply
+)
+
 // Reader tells what a message means that came back: the parts of it that
 // package incoming finds, judged by package classify. It may be used from any
 // goroutine.

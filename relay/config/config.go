@@ -21,6 +21,7 @@ import (
 	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/hosttls"
 	"tenma/relay/policy/rendition"
+	"tenma/relay/policy/returns"
 	"tenma/relay/policy/route"
 	"tenma/relay/policy/suppress"
 	"tenma/relay/policy/tenant"
@@ -66,6 +67,7 @@ type Config struct {
 	HostTLS   hosttls.Config
 	Suppress  suppress.Config
 	Verdict   verdict.Config
+	Returns   returns.Config
 }
 
 // TLS says which certificate the listeners show.
@@ -102,18 +104,19 @@ type Log struct {
 
 // Names inside the data directory that are not settings.
 const (
-	AccountsFile = "accounts.toml"
-	TokenFile    = "admin-token"
-	DKIMDir      = "dkim"
-	OldMailDir   = "mail" // Maildirs of versions before the mail store
-	BoxesDir     = "mailboxes"
-	SRSKeyFile   = "srs-key"
-	PoliciesFile = "mta-sts.jsonl"
-	SuppressDir  = "suppressions"
-	LogDir       = "log"
-	SpoolDir     = "spool"
-	SelfCert     = "self-signed.crt"
-	SelfKey      = "self-signed.key"
+	AccountsFile    = "accounts.toml"
+	TokenFile       = "admin-token"
+	DKIMDir         = "dkim"
+	OldMailDir      = "mail" // Maildirs of versions before the mail store
+	BoxesDir        = "mailboxes"
+	SRSKeyFile      = "srs-key"
+	ReturnsKeysFile = "returns-keys"
+	PoliciesFile    = "mta-sts.jsonl"
+	SuppressDir     = "suppressions"
+	LogDir          = "log"
+	SpoolDir        = "spool"
+	SelfCert        = "self-signed.crt"
+	SelfKey         = "self-signed.key"
 )
 
 // InData gives the path of a name inside the data directory.

@@ -183,8 +183,6 @@ func notYet(section, key string) string {
 			return "outbound sources and pools are not built yet; the system chooses the address"
 		case "tlsrpt":
 			return "TLS reports are not built yet"
-		case "returns":
-			return "signed return paths and unsubscribe links are not built yet"
 		case "shaping":
 			return "shaping files are not built yet; [delivery] has limits for all lanes"
 		}

@@ -51,6 +51,7 @@ func (r *reader) config(root *document.Table) *Config {
 	r.submission(s.Sub("submission"), c)
 	r.accounts(s.Sub("auth"), c)
 	r.setup(s.Sub("setup"), c)
+	r.returns(s.Sub("returns"), c)
 	r.dkim(s, c)
 	r.tenants(s, c)
 	s.Close()

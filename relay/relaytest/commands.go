@@ -215,10 +215,14 @@ func printMessage(w io.Writer, m *internet.Message) {
 
 // cmdMailLog prints one line an event: kind, sender, recipient, attempt, reply,
 // how it got there, and whose it is.
-func cmdMailLog(ts *testscript.TestScript, neg bool, _ []string) {
+func cmdMailLog(ts *testscript.TestScript, neg bool, args []string) {
 	synctest.Wait()
 	text, err := world(ts).MailLog()
 	ts.Check(err)
+	if len(args) > 0 && args[0] == "-json" {
+		fmt.Fprint(ts.Stdout(), text)
+		return
+	}
 	for line := range strings.Lines(text) {
 		var r struct {
 			Type, Sender, Detail string

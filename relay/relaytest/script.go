@@ -29,9 +29,12 @@ import (
 //	                                 a mail program, see World.Program; what it hears goes to stdout
 //	log                              the relay's program log to stdout
 //	send [-n N] FROM TO[,TO...] FILE a message by SMTP, or N of them
+//	return RECEIVER FROM TO FILE     a message about the last one that RECEIVER took; TO "" is its
+//	                                 reverse path; {path}, {header} and {id} in it stand for that,
+//	                                 the header and the Message-ID
 //	later DURATION                   let time pass
 //	got RECEIVER N                   it has taken N messages; their texts go to stdout
-//	maillog                          the mail log to stdout, a line an event
+//	maillog [-json]                  the mail log to stdout, a line an event, or as it is
 //	queue                            the queue to stdout, a line a recipient, or "empty"
 //	retry, hold, release, delete [TO] what an operator does, to all messages or to those for TO;
 //	                                 the number of messages goes to stdout
@@ -137,6 +140,7 @@ func commands() map[string]command {
 			time.Sleep(d) // the bubble's clock, not the wall's
 			synctest.Wait()
 		},
+		"return":  cmdReturn,
 		"got":     cmdGot,
 		"maillog": cmdMailLog,
 		"queue":   cmdQueue,

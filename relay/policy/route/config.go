@@ -13,6 +13,7 @@ type Config struct {
 	Hostname            string        // our own name: an MX that bears it is a loop
 	Rules               []Rule        // first match wins, before Local; but see Rule.Domain
 	Local               []smtp.Domain // domains whose mailboxes live here
+	Returns             smtp.Domain   // where mail about our mail comes to, "" for nowhere; it has a lane of its own
 	Port                uint16        // of MX hosts; 0: 25
 	PrivateDestinations bool          // MX at loopback or private addresses may be used
 	Source              mail.Source   // the outbound identity

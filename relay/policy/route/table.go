@@ -20,6 +20,8 @@ type table struct {
 	all     int                  // rule "*", or len(rules)
 	local   map[smtp.Domain]bool // domains with mailboxes here
 	here    plan                 // for them
+	returns smtp.Domain          // not local; "" for none
+	back    plan                 // for it
 	own     map[netip.Addr]bool  // our addresses
 	names   map[string]bool      // our names, in lower case, without final dot
 	port    uint16
@@ -54,6 +56,8 @@ func newTable(cfg Config) *table {
 	}
 	t.source.Name = cmp.Or(t.source.Name, "default")
 	t.here = t.planOf(Rule{Kind: mail.Local})
+	t.returns, t.back = cfg.Returns, t.here
+	t.back.route.Lane = t.lane("(returns)", t.back.route)
 	for _, d := range cfg.Local {
 		t.local[d] = true
 	}
@@ -112,11 +116,15 @@ func (t *table) planOf(r Rule) plan {
 	return p
 }
 
-// plan finds what the configuration says about d: the first rule that matches,
+// plan finds what the configuration says about d: the place of mail about our mail,
+// else the first rule that matches,
 // else Local, else the domain's own address or MX. The rule "*" comes after
 // Local, so that a smarthost for the world does not take the mail of mailboxes
 // that are here.
 func (t *table) plan(d smtp.Domain) plan {
+	if d == t.returns && d != "" { // whatever the rules say: nobody else can read it
+		return t.back
+	}
 	i := t.rule(d)
 	switch {
 	case i < t.all:
