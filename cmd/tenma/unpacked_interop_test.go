@@ -112,16 +112,25 @@ func bothWays(t *testing.T, secure bool, start func(t *testing.T, relay string) 
 func TestInteropExim(t *testing.T) {
 	t.Parallel()
 	var exim *peer
-	bothWays(t, true, func(t *testing.T, relay string) (string, func(string) maildir) {
-		p := newPeer(t)
-		exim = p
-		p.log = filepath.Join(p.dir, "logs", "main")
-		addr := freePort(t, "127.0.0.1")
-		_, port, _ := net.SplitHostPort(addr)
-		to, toPort, _ := net.SplitHostPort(relay)
-		cert, key := p.certificate(t, "rx.test")
-		program := filepath.Join(p.dir, "layers", "exim4") // set-uid, and only in there
-		conf := p.write(t, "exim.conf", fmt.Sprintf(`primary_hostname = rx.test
+	bothWays(t, true, func(t *testing.T, relay string) (addr string, box func(string) maildir) {
+		exim, addr, box = startExim(t, relay)
+		return addr, box
+	})
+	exim.logged(t, ` => u2@plain.test .* K C="250[- ]2\.0\.0 .*[0-9A-V]{26}`)
+}
+
+// startExim runs Exim with the mailboxes u0 and u1 at dst.test. Mail for other domains
+// goes to the server at relay.
+func startExim(t *testing.T, relay string) (p *peer, addr string, box func(name string) maildir) {
+	t.Helper()
+	p = newPeer(t)
+	p.log = filepath.Join(p.dir, "logs", "main")
+	addr = freePort(t, "127.0.0.1")
+	_, port, _ := net.SplitHostPort(addr)
+	to, toPort, _ := net.SplitHostPort(relay)
+	cert, key := p.certificate(t, "rx.test")
+	program := filepath.Join(p.dir, "layers", "exim4") // set-uid, and only in there
+	conf := p.write(t, "exim.conf", fmt.Sprintf(`primary_hostname = rx.test
 exim_path = %[1]s
 spool_directory = %[2]s/spool
 log_file_path = %[2]s/logs/%%s
@@ -172,14 +181,12 @@ here:
 begin retry
 * * F,1h,30s
 `, program, p.dir, port, cert, key, to, toPort, p.write(t, "users", "u0: u0\nu1: u1\n")))
-		p.mkdir(t, "mail", "nobody")
-		p.mkdir(t, "spool", "root")
-		p.mkdir(t, "logs", "root")
-		p.runInside(t, addr, "/etc", "Debian-exim", fmt.Sprintf("mkdir -p /etc/exim4; cp %s /etc/exim4/exim4.conf; install -m 4755 %s/usr/sbin/exim4 %s; cd %s; chown -R Debian-exim: spool logs cert.pem key.pem", conf, unpacked(t, "exim4-daemon-light"), program, p.dir),
-			program, "-bdf", "-q1h")
-		return addr, func(name string) maildir { return maildir(filepath.Join(p.dir, "mail", name)) }
-	})
-	exim.logged(t, ` => u2@plain.test .* K C="250[- ]2\.0\.0 .*[0-9A-V]{26}`)
+	p.mkdir(t, "mail", "nobody")
+	p.mkdir(t, "spool", "root")
+	p.mkdir(t, "logs", "root")
+	p.runInside(t, addr, "/etc", "Debian-exim", fmt.Sprintf("mkdir -p /etc/exim4; cp %s /etc/exim4/exim4.conf; install -m 4755 %s/usr/sbin/exim4 %s; cd %s; chown -R Debian-exim: spool logs cert.pem key.pem", conf, unpacked(t, "exim4-daemon-light"), program, p.dir),
+		program, "-bdf", "-q1h")
+	return p, addr, func(name string) maildir { return maildir(filepath.Join(p.dir, "mail", name)) }
 }
 
 // TestInteropOpenSMTPD is about OpenSMTPD, whose client sends with neither
@@ -188,16 +195,22 @@ begin retry
 // how mail that demands no TLS gets to such a host.
 func TestInteropOpenSMTPD(t *testing.T) {
 	t.Parallel()
-	bothWays(t, false, func(t *testing.T, relay string) (string, func(string) maildir) {
-		p := newPeer(t)
-		addr := freePort(t, "127.0.0.1")
-		_, port, _ := net.SplitHostPort(addr)
-		cert, key := p.certificate(t, "rx.test")
-		users := ""
-		for n := range 10 {
-			users += fmt.Sprintf("u%d@dst.test nobody\n", n)
-		}
-		conf := p.write(t, "smtpd.conf", fmt.Sprintf(`table users file:%[1]s
+	bothWays(t, false, startOpenSMTPD)
+}
+
+// startOpenSMTPD runs OpenSMTPD with the mailboxes u0 to u9 at dst.test. Mail for other
+// domains goes to the server at relay.
+func startOpenSMTPD(t *testing.T, relay string) (addr string, box func(name string) maildir) {
+	t.Helper()
+	p := newPeer(t)
+	addr = freePort(t, "127.0.0.1")
+	_, port, _ := net.SplitHostPort(addr)
+	cert, key := p.certificate(t, "rx.test")
+	users := ""
+	for n := range 10 {
+		users += fmt.Sprintf("u%d@dst.test nobody\n", n)
+	}
+	conf := p.write(t, "smtpd.conf", fmt.Sprintf(`table users file:%[1]s
 pki rx cert "%[2]s"
 pki rx key "%[3]s"
 listen on 127.0.0.1 port %[4]s hostname rx.test tls pki rx
@@ -206,10 +219,9 @@ action away relay host smtp://%[6]s
 match from any for domain dst.test action here
 match from any for any action away
 `, p.write(t, "users", users), cert, key, port, p.mkdir(t, "mail", "nobody"), relay))
-		root := unpacked(t, "opensmtpd")
-		p.runInside(t, addr, "/etc /var /usr/libexec", "opensmtpd opensmtpq",
-			"mkdir -p /var/spool/smtpd /var/lib/opensmtpd/empty /usr/libexec/opensmtpd; chmod 711 /var/spool/smtpd; cp "+root+"/usr/libexec/opensmtpd/* /usr/libexec/opensmtpd; echo rx.test > /etc/mailname",
-			root+"/usr/sbin/smtpd", "-d", "-f", conf)
-		return addr, func(name string) maildir { return maildir(filepath.Join(p.dir, "mail", name)) }
-	})
+	root := unpacked(t, "opensmtpd")
+	p.runInside(t, addr, "/etc /var /usr/libexec", "opensmtpd opensmtpq",
+		"mkdir -p /var/spool/smtpd /var/lib/opensmtpd/empty /usr/libexec/opensmtpd; chmod 711 /var/spool/smtpd; cp "+root+"/usr/libexec/opensmtpd/* /usr/libexec/opensmtpd; echo rx.test > /etc/mailname",
+		root+"/usr/sbin/smtpd", "-d", "-f", conf)
+	return addr, func(name string) maildir { return maildir(filepath.Join(p.dir, "mail", name)) }
 }
