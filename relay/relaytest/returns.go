@@ -1,8 +1,10 @@
 package relaytest
 
 import (
+	"flag"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -12,10 +14,17 @@ import (
 
 // cmdReturn sends a message about the last one that a receiver took.
 func cmdReturn(ts *testscript.TestScript, neg bool, args []string) {
+	flags := flag.NewFlagSet("return", flag.ContinueOnError)
+	about := flags.String("about", "", "")
+	ts.Check(flags.Parse(args))
+	args = flags.Args()
 	need(ts, neg, args, 4)
 	got := world(ts).Got(args[0])
+	for len(got) > 0 && *about != "" && !slices.Contains(got[len(got)-1].To, *about) {
+		got = got[:len(got)-1]
+	}
 	if len(got) == 0 {
-		ts.Fatalf("%s took no message", args[0])
+		ts.Fatalf("%s took no such message", args[0])
 	}
 	last := got[len(got)-1]
 	to := args[2]

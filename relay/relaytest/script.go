@@ -29,8 +29,9 @@ import (
 //	                                 a mail program, see World.Program; what it hears goes to stdout
 //	log                              the relay's program log to stdout
 //	send [-n N] FROM TO[,TO...] FILE a message by SMTP, or N of them
-//	return RECEIVER FROM TO FILE     a message about the last one that RECEIVER took; TO "" is its
-//	                                 reverse path; {path}, {header} and {id} in it stand for that,
+//	return [-about A] RECEIVER FROM TO FILE
+//	                                 a message about the last one that RECEIVER took (for A); TO "" is
+//	                                 its reverse path; {path}, {header} and {id} in it stand for that,
 //	                                 the header and the Message-ID
 //	later DURATION                   let time pass
 //	got RECEIVER N                   it has taken N messages; their texts go to stdout

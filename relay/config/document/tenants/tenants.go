@@ -16,6 +16,7 @@ import (
 // Context is what the tables are judged by besides themselves.
 type Context struct {
 	Keys    []smtp.Domain // that have a [[dkim]]
+	Returns bool          // there is a domain for signed return paths
 	Trusted bool          // some listener has trust_tenant_header
 }
 
@@ -59,6 +60,9 @@ func (r *reader) one(s *document.Section) {
 	}
 	if len(t.Domains) == 0 && s.Values["domains"] == nil {
 		s.Errorf(s.At, `[[tenant]] has no domains; write domains = ["shop.example"], the domains that it may send as`)
+	}
+	if v := s.Bool("verp", &t.VERP); t.VERP && !r.context.Returns {
+		s.Errorf(v.At, "verp: signed return paths need the domain of [returns]")
 	}
 	s.Strings("accounts", false, func(v *document.Value) { r.account(s, v, &t) })
 	if t.Name != "" && s.Values["accounts"] == nil && !r.context.Trusted {
