@@ -1,7 +1,6 @@
 package relaytest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -15,7 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/emersion/go-msgauth/dkim"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"tenma/bench/internet"
@@ -67,32 +65,6 @@ func cmdKey(ts *testscript.TestScript, neg bool, args []string) {
 	record, err := keys.Record(key.Public())
 	ts.Check(err)
 	world(ts).keys[keys.Name(args[1], smtp.Domain(args[0]))] = []string{record}
-}
-
-// cmdVerify prints one line for each DKIM signature of each message.
-func cmdVerify(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, args, 1)
-	w := world(ts)
-	lookup := func(domain string) ([]string, error) {
-		if txt := w.keys[domain]; txt != nil {
-			return txt, nil
-		}
-		return nil, fmt.Errorf("no record %s", domain)
-	}
-	for _, m := range w.Got(args[0]) {
-		found, err := dkim.VerifyWithOptions(bytes.NewReader(m.Data), &dkim.VerifyOptions{LookupTXT: lookup})
-		ts.Check(err)
-		for _, v := range found {
-			if v.Err != nil {
-				fmt.Fprintf(ts.Stdout(), "fail %s: %v\n", v.Domain, v.Err)
-			} else {
-				fmt.Fprintf(ts.Stdout(), "pass %s\n", v.Domain)
-			}
-		}
-		if len(found) == 0 {
-			fmt.Fprintln(ts.Stdout(), "none")
-		}
-	}
 }
 
 func cmdMailbox(ts *testscript.TestScript, neg bool, args []string) {

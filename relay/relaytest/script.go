@@ -49,7 +49,7 @@ import (
 //	settings ADDRESS KEY=VALUE...    of an account: forward, keep, vacation, quota,
 //	                                 pop3-days, send-as
 //	key DOMAIN SELECTOR ALGORITHM    a DKIM key in keys/SELECTOR.pem and the DNS, before start
-//	verify RECEIVER                  a line to stdout for each DKIM signature it got
+//	verify RECEIVER                  a line to stdout for each DKIM signature and ARC chain it got
 //	mailbox ADDRESS N                the account has N messages; their texts go to stdout
 //	explain TARGET                   what the relay tells of a domain or address: fate and
 //	                                 reply, then a line a step

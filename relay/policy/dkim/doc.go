@@ -8,6 +8,7 @@
 //
 // New loads the keys and tries each; Signer.Wants and Signer.Sign serve the
 // queue. A key that cannot be used makes Sign fail for its domain: that mail
-// waits, it never goes out unsigned. Generate, Inspect, Name, Record and Quote
+// waits, it never goes out unsigned. What strangers write and an address here
+// forwards is sealed instead (ARC, RFC 8617; seal.go). Generate, Inspect, Name, Record and Quote
 // are for the operator.
 package dkim

@@ -134,14 +134,18 @@ func (s *keySet) find(d smtp.Domain) []loaded {
 // envelope alone; where that does not tell for sure, the answer is yes.
 func (s *Signer) Wants(e *mail.Envelope) bool {
 	set := s.keys.Load()
-	if len(set.domains) == 0 || !vouched(e) {
+	if len(set.domains) == 0 {
 		return false
+	}
+	if !vouched(e) {
+		return set.sealers(string(e.Prefix)) != nil
 	}
 	return set.find(e.Sender.Domain) != nil || set.mentioned(e.From)
 }
 
 // vouched reports a message of a client that may relay, or of our own. What a
-// stranger sends to a mailbox here, and an alias sends on, is not ours to sign.
+// stranger sends to a mailbox here, and an alias sends on, is not ours to sign; it
+// is sealed (seal.go).
 func vouched(e *mail.Envelope) bool {
 	return e.Trusted || e.Account != "" || e.Origin != mail.FromSMTP
 }
@@ -170,12 +174,16 @@ func (s *keySet) mentioned(from string) bool {
 
 // Sign gives the DKIM-Signature fields for the message that is e.Prefix and
 // body, lines ended by CRLF, to stand before both. Nothing is given where no
-// key is for the sender's domain, or the sender was not granted it. An error
-// means that mail must wait: a key is unusable, or body cannot be read.
+// key is for the sender's domain, or the sender was not granted it. For what a
+// stranger sends, and an address here forwards, the fields are a set of ARC (seal.go).
+// An error means that mail must wait: a key is unusable, or body cannot be read.
 func (s *Signer) Sign(ctx context.Context, e *mail.Envelope, body io.Reader) ([]byte, error) {
 	set := s.keys.Load()
-	if len(set.domains) == 0 || !vouched(e) {
+	if len(set.domains) == 0 {
 		return nil, nil
+	}
+	if !vouched(e) {
+		return s.seal(ctx, set, e, body)
 	}
 	m := s.desk()
 	defer s.clear(m)
