@@ -1,0 +1,181 @@
+package dnscheck
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"tenma/relay/wire/smtp"
+)
+
+// sources checks each address that mail goes out from: its name, whether the name
+// leads back (what Gmail and others demand), and whether the EHLO name does (RFC
+// 5321 section 4.1.4).
+func (c *checker) sources() {
+	if d, err := smtp.ParseDomain(c.EHLO); err != nil || d.IsLiteral() || !strings.Contains(c.EHLO, ".") {
+		c.add("EHLO", c.EHLO, Wrong, nil, "the relay names itself with what is no name in the DNS", "", "set hostname in the configuration to a name that leads to this machine")
+		return
+	}
+	if len(c.Sources) == 0 {
+		c.add("PTR", c.EHLO, Advice, nil, "it is not known which public address mail goes out from", "", "give it: --address 192.0.2.1")
+	}
+	at := c.addresses(c.EHLO)
+	for _, a := range c.Sources {
+		c.reverse(a)
+		if !slices.Contains(at, a.String()) {
+			c.add("EHLO", c.EHLO, Wrong, at, fmt.Sprintf("the relay says this name from %s, where it does not lead", a), recordFor(a), "add this address record")
+		}
+	}
+	if len(c.Sources) > 0 && !slices.ContainsFunc(c.all, func(f Finding) bool { return f.Subject == "EHLO" }) {
+		c.add("EHLO", c.EHLO, OK, at, "", "", "")
+	}
+}
+
+// reverse checks the PTR record of one address.
+func (c *checker) reverse(a netip.Addr) {
+	answer, err := c.dns.LookupPTR(c.ctx, a)
+	name := Reverse(a)
+	if c.silent("PTR", name, err) {
+		return
+	}
+	names, want := answer.Records, "PTR "+c.EHLO+"."
+	const ask = "whoever gave you the address sets it"
+	back := slices.IndexFunc(names, func(n string) bool { return slices.Contains(c.addresses(n), a.String()) })
+	switch {
+	case len(names) == 0:
+		c.add("PTR", name, Missing, nil, fmt.Sprintf("%s has no name: many receivers refuse its mail", a), want, ask)
+	case back < 0:
+		c.add("PTR", name, Wrong, names, fmt.Sprintf("the name does not lead back to %s: many receivers refuse its mail", a), want, fmt.Sprintf("%s, or add %s to %s", ask, recordFor(a), names[0]))
+	case !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, c.EHLO) }) && looksDynamic(names[back], a):
+		c.add("PTR", name, Wrong, names, "the name looks like that of a line whose address changes, from which receivers take no mail", want, ask)
+	case !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, c.EHLO) }):
+		c.add("PTR", name, Advice, names, "the name is not the one that the relay says ("+c.EHLO+"), which careful receivers count against it", want, ask)
+	default:
+		c.add("PTR", name, OK, names, "", "", "")
+	}
+}
+
+// Reverse is the name at which the PTR record of an address stands (RFC 1035
+// section 3.5, RFC 3596 section 2.5).
+func Reverse(a netip.Addr) string {
+	if a = a.Unmap(); a.Is4() {
+		b := a.As4()
+		return fmt.Sprintf("%d.%d.%d.%d.in-addr.arpa", b[3], b[2], b[1], b[0])
+	}
+	var s strings.Builder
+	b := a.As16()
+	for i := len(b) - 1; i >= 0; i-- {
+		fmt.Fprintf(&s, "%x.%x.", b[i]&15, b[i]>>4)
+	}
+	return s.String() + "ip6.arpa"
+}
+
+// looksDynamic reports a name that is made of the address, or says that it is a
+// customer's line.
+func looksDynamic(name string, a netip.Addr) bool {
+	first, _, _ := strings.Cut(name, ".")
+	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return r == '.' || r == '-' || r >= '0' && r <= '9' }) {
+		if slices.Contains([]string{"dyn", "dynamic", "dhcp", "dialup", "dsl", "adsl", "vdsl", "ppp", "pppoe", "pool", "cable", "dip"}, word) {
+			return true
+		}
+	}
+	if !a.Is4() {
+		return false
+	}
+	b := a.As4()
+	numbers := strings.FieldsFunc(first, func(r rune) bool { return r < '0' || r > '9' })
+	last, before := fmt.Sprint(b[3]), fmt.Sprint(b[2])
+	return slices.Contains(numbers, last) && slices.Contains(numbers, before) && len(numbers) >= 3
+}
+
+// exchangers checks the MX records and where they lead (RFC 5321 section 5.1).
+func (c *checker) exchangers() {
+	d := string(c.Domain)
+	answer, err := c.dns.LookupMX(c.ctx, d)
+	if c.silent("MX", d, err) {
+		return
+	}
+	want := ""
+	if c.MX != "" {
+		want = "MX 10 " + c.MX + "."
+	}
+	var found []string
+	null := 0
+	for _, m := range answer.Records {
+		found = append(found, fmt.Sprintf("%d %s.", m.Pref, m.Host))
+		if m.Host == "" {
+			null++
+		} else {
+			c.mx = append(c.mx, m.Host)
+		}
+	}
+	switch {
+	case len(found) == 0 && len(c.addresses(d)) > 0:
+		c.mx = []string{d}
+		c.add("MX", d, Advice, nil, "without MX records mail goes to the domain's own address (RFC 5321 section 5.1), most often a web server", want, "publish an MX record, or \"MX 0 .\" where no mail is taken (RFC 7505)")
+		return
+	case len(found) == 0:
+		c.add("MX", d, Missing, nil, "no mail can be sent to the domain; receivers refuse senders whom they cannot answer", want, "publish an MX record")
+		return
+	case null > 0 && len(found) > 1:
+		c.add("MX", d, Wrong, found, "\".\" says that the domain takes no mail, and must stand alone (RFC 7505 section 3)", want, "take one of them out")
+		return
+	case null > 0 && c.MX != "":
+		c.add("MX", d, Wrong, found, "\".\" says that the domain takes no mail, but its mailboxes are here", want, "publish this instead")
+		return
+	case null > 0:
+		c.add("MX", d, Advice, found, "the domain takes no mail (RFC 7505): receivers refuse senders whom they cannot answer", "", "publish an MX record for bounces and answers")
+		return
+	}
+	bad := false
+	for _, host := range c.mx {
+		if why, do := c.exchanger(host); why != "" {
+			c.add("MX", host, Wrong, found, why, "", do)
+			bad = true
+		}
+	}
+	switch {
+	case c.MX != "" && !slices.Contains(c.mx, strings.ToLower(c.MX)):
+		c.add("MX", d, Wrong, found, "the domain's mailboxes are here, but its mail goes elsewhere", want, "publish this, or take the [[domain]] out of the configuration")
+	case !bad:
+		c.add("MX", d, OK, found, "", "", "")
+	}
+}
+
+// exchanger says what is wrong with one mail host, "" if nothing is.
+func (c *checker) exchanger(host string) (why, do string) {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return "an MX record names a host, never an address (RFC 5321 section 5.1)", "give the address a name, and name that"
+	}
+	a, err := c.dns.LookupAddrs(c.ctx, host)
+	switch {
+	case err != nil && none(err):
+		return "this mail host has no address: mail fails, or waits for the next", "add its A or AAAA record, or take it out"
+	case err != nil:
+		return "the DNS gives no answer about this mail host: " + err.Error(), "see that the servers of its zone answer"
+	case a.Canonical != "":
+		return "this mail host is an alias (CNAME) of " + a.Canonical + ", which an MX record must not name (RFC 2181 section 10.3)", "name " + a.Canonical + " in the MX record"
+	}
+	for _, ip := range a.Records {
+		if ip = ip.Unmap(); ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() {
+			return fmt.Sprintf("this mail host has the address %s, which nobody outside can reach", ip), "take that address out"
+		}
+	}
+	return "", ""
+}
+
+// clients checks the names at which mail programs look for their settings.
+func (c *checker) clients() {
+	for _, name := range c.Clients {
+		a, err := c.dns.LookupAddrs(c.ctx, name)
+		if c.silent("setup", name, err) {
+			continue
+		}
+		if len(a.Records) == 0 {
+			c.add("setup", name, Advice, nil, "people have to type in the settings of their mail programs", "", "\"tenma dns records\" has the record")
+			continue
+		}
+		c.add("setup", name, OK, c.addresses(name), "", "", "")
+	}
+}
