@@ -38,6 +38,10 @@ func outbound(s mail.Source) []netip.Addr {
 	return found
 }
 
+// Addresses gives the public addresses that mail of a source goes out from, as far
+// as this host knows them: behind a router that translates addresses it knows none.
+func Addresses(s mail.Source) []netip.Addr { return outbound(s) }
+
 // reversed tells what the DNS says of the addresses of a source. Receivers look
 // for a name of the address that leads back to it; without one many refuse mail
 // or take it for junk.

@@ -18,6 +18,7 @@ import (
 	"tenma/cmd/tenma/cli"
 	"tenma/cmd/tenma/cli/bench"
 	"tenma/cmd/tenma/cli/dkim"
+	"tenma/cmd/tenma/cli/dns"
 	"tenma/cmd/tenma/cli/user"
 )
 
@@ -33,7 +34,7 @@ type commands struct {
 	DKIM     dkim.Command    `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
 	Bench    bench.Command   `cmd:"" help:"Load any mail server, receive what it sends, compare."`
 	Classify classifyCommand `cmd:"" help:"Tell what returned messages, complaints and replies mean."`
-	DNS      dnsCommand      `cmd:"" name:"dns" help:"DNS records of a domain."`
+	DNS      dns.Command     `cmd:"" name:"dns" help:"DNS records of a domain."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 	Help     helpCommand     `cmd:"" help:"Show help for a command."`
 }
@@ -112,7 +113,7 @@ func name(command string) string {
 }
 
 // errTold says that the command failed and has said all about it.
-var errTold = errors.New("failed")
+var errTold = cli.ErrTold
 
 func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
 

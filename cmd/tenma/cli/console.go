@@ -159,6 +159,9 @@ func Count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
+// ErrTold says that a command failed and has said all about it.
+var ErrTold = errors.New("failed")
+
 // UsageError is a command line that can be read but makes no sense.
 type UsageError struct{ Text string }
 

@@ -1,10 +1,12 @@
 package setup
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"tenma/relay/wire/smtp"
@@ -18,42 +20,86 @@ type Record struct {
 	For   string `json:"for"`   // what is gained by it, in a few words
 }
 
-// Keys gives what Records cannot know of a domain.
-type Keys struct {
-	DKIM []Record // with Name, Type and Value
-	TLSA string   // the fields behind "TLSA" of the certificate at port 25; "": none
+// Facts are what Records cannot know of a domain.
+type Facts struct {
+	DKIM      []Record     // with Name, Type and Value
+	TLSA      string       // the fields behind "TLSA" of the certificate at port 25; "": none
+	EHLO      string       // name that the relay says; "": Config.MX
+	Addresses []netip.Addr // public ones that mail goes out from; none: not known
+	Elsewhere bool         // mail for the domain does not come here: only what sending needs is listed
 }
 
-// Records lists what a domain that lives here should publish, in the order in
-// which it is wanted: without MX nothing arrives, the rest makes it safer or
-// easier.
-func Records(c Config, d smtp.Domain, k Keys) []Record {
-	var all []Record
-	add := func(name, kind, value, why string) {
-		if name != "" {
-			name += "."
-		}
-		all = append(all, Record{name + string(d) + ".", kind, value, why})
+// Records lists what a domain should publish, in the order in which it is wanted:
+// without MX nothing arrives, without the next four nothing that is sent, the
+// rest makes it safer or easier.
+func Records(c Config, d smtp.Domain, f Facts) []Record {
+	all := sending(c, d, f)
+	if !f.Elsewhere {
+		all = append(all, receiving(c, d, f)...)
 	}
-	mx, host := c.MX+".", c.Host+"."
-	add("", "MX", "10 "+mx, "mail for the domain arrives here")
-	add("", "TXT", "v=spf1 mx -all", "SPF: only this host sends for the domain; add your other senders")
-	for _, r := range k.DKIM {
-		r.For = "DKIM: receivers check the signature with it"
+	return all
+}
+
+// sending lists what receivers of the domain's mail look at.
+func sending(c Config, d smtp.Domain, f Facts) []Record {
+	var all []Record
+	add := func(name, kind, value, why string) { all = append(all, Record{name + ".", kind, value, why}) }
+	if !f.Elsewhere {
+		add(string(d), "MX", "10 "+c.MX+".", "Mail for the domain arrives here")
+	}
+	ehlo := cmp.Or(f.EHLO, c.MX)
+	for _, a := range f.Addresses {
+		add(ehlo, family(a), a.String(), "The name that the relay says of itself leads to the address that mail goes out from")
+		add(Reverse(a), "PTR", ehlo+".", "And the address leads back to the name; whoever gave you the address sets this one")
+	}
+	add(string(d), "TXT", spf(c, f, ehlo), "SPF: only these addresses send for the domain; add your other senders before you publish it")
+	if ehlo != string(d) {
+		add(ehlo, "TXT", "v=spf1 a -all", "SPF for notices of failure, which have no sender: receivers look at the name of the relay")
+	}
+	for _, r := range f.DKIM {
+		r.For = cmp.Or(r.For, "DKIM: receivers check the signature with it")
 		all = append(all, r)
 	}
-	// Without a signature forwarded mail fails DMARC, so it is only watched.
-	strict := "none"
-	if len(k.DKIM) > 0 {
-		strict = "quarantine"
+	add("_dmarc."+string(d), "TXT", "v=DMARC1; p=none; rua=mailto:postmaster@"+string(d), "DMARC: reports on who sends in your name; when all your mail passes, go on to p=quarantine, then p=reject")
+	return all
+}
+
+// spf is the record for the domain. Addresses cost receivers no lookup.
+func spf(c Config, f Facts, ehlo string) string {
+	terms := []string{"v=spf1"}
+	if !f.Elsewhere {
+		terms = append(terms, "mx")
 	}
-	add("_dmarc", "TXT", fmt.Sprintf("v=DMARC1; p=%s; rua=mailto:postmaster@%s", strict, d), "DMARC: what receivers do with forgeries, and where reports go")
+	for _, a := range f.Addresses {
+		terms = append(terms, map[bool]string{true: "ip4:", false: "ip6:"}[a.Is4()]+a.String())
+	}
+	if len(f.Addresses) == 0 && (f.Elsewhere || ehlo != c.MX) {
+		terms = append(terms, "a:"+ehlo)
+	}
+	return strings.Join(append(terms, "-all"), " ")
+}
+
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "A"
+	}
+	return "AAAA"
+}
+
+// receiving lists what programs and servers look at that bring mail to the
+// domain, or fetch it.
+func receiving(c Config, d smtp.Domain, f Facts) []Record {
+	var all []Record
+	add := func(name, kind, value, why string) {
+		all = append(all, Record{name + "." + string(d) + ".", kind, value, why})
+	}
+	host := c.Host + "."
 	for _, s := range services() {
 		value := "0 0 0 ." // RFC 6186 section 3.4: not offered
 		if port, ok := c.port(s.protocol, s.implicit); ok {
 			value = fmt.Sprintf("%d 1 %d %s", s.priority, port, host)
 		}
-		add(s.label+"._tcp", "SRV", value, "mail programs find the server (RFC 6186, RFC 8314)")
+		add(s.label+"._tcp", "SRV", value, "Mail programs find the server (RFC 6186, RFC 8314); \"0 0 0 .\" says that a service is not offered")
 	}
 	if c.HTTP {
 		add("_autodiscover._tcp", "SRV", "0 0 443 "+host, "Outlook finds its settings")
@@ -61,20 +107,24 @@ func Records(c Config, d smtp.Domain, k Keys) []Record {
 		add("autodiscover", "CNAME", host, "Outlook finds its settings there by HTTPS")
 	}
 	if text := c.policy(); text != "" && c.HTTP {
-		add("mta-sts", "CNAME", host, "the MTA-STS policy is fetched there by HTTPS")
+		add("mta-sts", "CNAME", host, "The MTA-STS policy is fetched there by HTTPS (RFC 8461)")
 		add("_mta-sts", "TXT", "v=STSv1; id="+policyID(text), "MTA-STS: senders demand TLS; the id changes with the policy")
 	}
-	add("_smtp._tls", "TXT", "v=TLSRPTv1; rua=mailto:postmaster@"+string(d), "senders report failures of TLS")
-	if k.TLSA != "" {
-		all = append(all, Record{"_25._tcp." + mx, "TLSA", k.TLSA, "DANE: only where the zone is signed; changes with the key of the certificate"})
+	add("_smtp._tls", "TXT", "v=TLSRPTv1; rua=mailto:postmaster@"+string(d), "Senders report failures of TLS to your mail hosts (RFC 8460)")
+	if f.TLSA != "" {
+		all = append(all, Record{"_25._tcp." + c.MX + ".", "TLSA", f.TLSA, "DANE: only where the zone is signed; changes with the key of the certificate"})
 	}
 	return all
 }
 
 // Advice is what a domain's DNS needs besides its own records.
-func Advice(c Config) []string {
-	all := []string{
-		fmt.Sprintf("%s needs A and AAAA records with the addresses of this machine, and each address a PTR record that names %s: the provider of the address sets that.", c.MX, c.MX),
+func Advice(c Config, f Facts) []string {
+	var all []string
+	if ehlo := cmp.Or(f.EHLO, c.MX); len(f.Addresses) == 0 {
+		all = append(all, fmt.Sprintf("%s needs A and AAAA records with the addresses of this machine, and each address a PTR record that names %s: the provider of the address sets that.", ehlo, ehlo))
+	}
+	if f.Elsewhere {
+		return all
 	}
 	if c.Host != c.MX {
 		all = append(all, c.Host+" needs A and AAAA records too.")
@@ -83,6 +133,21 @@ func Advice(c Config) []string {
 		all = append(all, "autoconfig, autodiscover and mta-sts are fetched from ports 80 and 443: a [[listen]] of protocol http there (setup_only = true), or a web server that passes these names on, with a certificate for them.")
 	}
 	return all
+}
+
+// Reverse is the name at which the PTR record of an address stands (RFC 1035 section 3.5, RFC
+// 3596 section 2.5).
+func Reverse(a netip.Addr) string {
+	if a.Is4() {
+		b := a.As4()
+		return fmt.Sprintf("%d.%d.%d.%d.in-addr.arpa", b[3], b[2], b[1], b[0])
+	}
+	var s strings.Builder
+	b := a.As16()
+	for i := len(b) - 1; i >= 0; i-- {
+		fmt.Fprintf(&s, "%x.%x.", b[i]&15, b[i]>>4)
+	}
+	return s.String() + "ip6.arpa"
 }
 
 type srvName struct {
@@ -123,6 +188,16 @@ func (c *Config) policy() string {
 		return ""
 	}
 	return fmt.Sprintf("version: STSv1\r\nmode: %s\r\nmx: %s\r\nmax_age: %d\r\n", c.STS, c.MX, policyAge)
+}
+
+// PolicyID is the id of the MTA-STS policy that Handler serves for each domain, ""
+// where it serves none.
+func (c *Config) PolicyID() string {
+	text := c.policy()
+	if text == "" || !c.HTTP {
+		return ""
+	}
+	return policyID(text)
 }
 
 // policyID changes when the policy does (RFC 8461 section 3.1).

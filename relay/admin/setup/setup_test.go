@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -243,23 +244,27 @@ func TestApply(t *testing.T) {
 
 // The records follow what is configured; "." says that a service is not there.
 func TestRecords(t *testing.T) {
-	print := func(c Config, k Keys) string {
+	print := func(c Config, k Facts) string {
 		var b strings.Builder
 		for _, r := range Records(c, "example.test", k) {
 			b.WriteString(r.Name + " " + r.Type + " " + r.Value + "\n")
 		}
 		return b.String()
 	}
-	full := print(example(), Keys{
+	full := print(example(), Facts{
 		DKIM: []Record{{Name: "s._domainkey.example.test.", Type: "TXT", Value: "v=DKIM1; p=xyz"}}, TLSA: "3 1 1 00ff",
 	})
 	golden(t, "records.txt", full)
 	bare := example()
 	bare.HTTP, bare.STS, bare.Services = false, STSOff, nil
-	golden(t, "records-bare.txt", print(bare, Keys{}))
+	golden(t, "records-bare.txt", print(bare, Facts{}))
+	known := Facts{EHLO: "out.example.test", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")}}
+	golden(t, "records-known.txt", print(bare, known))
+	known.Elsewhere = true
+	golden(t, "records-elsewhere.txt", print(example(), known))
 	changed := example()
 	changed.STS = STSEnforce
-	if policyID(changed.policy()) == policyID((&bare).policy()) || print(changed, Keys{}) == print(example(), Keys{}) {
+	if policyID(changed.policy()) == policyID((&bare).policy()) || print(changed, Facts{}) == print(example(), Facts{}) {
 		t.Error("another policy has the same id")
 	}
 }

@@ -1,20 +1,14 @@
 package dkim
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"tenma/cmd/tenma/cli"
-	"tenma/relay/config"
 	keys "tenma/relay/policy/dkim"
 	"tenma/relay/policy/dkim/rotation"
-	"tenma/relay/wire/smtp"
 )
 
 type listCommand struct {
@@ -86,15 +80,12 @@ func inspect(s *cli.Settings) ([]keyInList, error) {
 	for _, i := range keys.Inspect(cfg.DKIM.Keys) {
 		all = append(all, asKey(i, true))
 	}
-	kept, err := remembered(cfg)
+	kept, err := rotation.Kept(cfg.Rotation, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range kept {
-		if keeps(cfg, r.Domain) {
-			k := keys.Key{Domain: r.Domain, Selector: r.Selector, Path: rotation.Path(cfg.Rotation.Dir, r.Domain, r.Selector)}
-			all = append(all, asKept(keys.Inspect([]keys.Key{k})[0], r, cfg.Rotation.Hold))
-		}
+		all = append(all, asKept(cfg.Rotation.Inspect(r), r, cfg.Rotation.Hold))
 	}
 	files, err := rotation.Files(cfg.Rotation.Dir)
 	if err != nil {
@@ -109,19 +100,6 @@ func inspect(s *cli.Settings) ([]keyInList, error) {
 		}
 	}
 	return all, nil
-}
-
-// remembered gives the keys that are kept, as the relay would see them now.
-func remembered(cfg *config.Config) ([]rotation.Key, error) {
-	text, err := os.ReadFile(filepath.Join(cfg.Rotation.Dir, rotation.StateFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the phases of the keys cannot be read: %w", err)
-	}
-	return rotation.Read(cfg.Rotation, text, time.Now())
-}
-
-func keeps(cfg *config.Config, d smtp.Domain) bool {
-	return slices.ContainsFunc(cfg.Rotation.Domains, func(o rotation.Domain) bool { return o.Name == d })
 }
 
 // Run is the command.

@@ -60,7 +60,7 @@ func (x *newCommand) Run(c *cli.Console) error {
 	if x.JSON {
 		return c.JSON(asKey(info, false))
 	}
-	if slices.ContainsFunc(cfg.Rotation.Domains, func(o rotation.Domain) bool { return o.Name == d }) {
+	if cfg.Rotation.Has(d) {
 		fmt.Fprintf(c.Out, `Made %s
 
 Publish this record:

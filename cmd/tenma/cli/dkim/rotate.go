@@ -7,7 +7,6 @@ import (
 
 	"tenma/cmd/tenma/cli"
 	"tenma/relay/config"
-	keys "tenma/relay/policy/dkim"
 	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/wire/smtp"
 )
@@ -35,7 +34,7 @@ func (x *rotateCommand) Run(c *cli.Console) error {
 	if err != nil {
 		return err
 	}
-	if !keeps(cfg, d) {
+	if !cfg.Rotation.Has(d) {
 		return notKept(cfg, d)
 	}
 	next, made, err := successors(cfg, d, time.Now())
@@ -66,7 +65,7 @@ func notKept(cfg *config.Config, d smtp.Domain) error {
 
 // successors gives a next key for each active one, and how many had to be made.
 func successors(cfg *config.Config, d smtp.Domain, now time.Time) (next []keyInList, made int, err error) {
-	all, err := remembered(cfg)
+	all, err := rotation.Kept(cfg.Rotation, now)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -75,7 +74,7 @@ func successors(cfg *config.Config, d smtp.Domain, now time.Time) (next []keyInL
 		if k.Domain != d {
 			continue
 		}
-		info := keys.Inspect([]keys.Key{{Domain: d, Selector: k.Selector, Path: rotation.Path(cfg.Rotation.Dir, d, k.Selector)}})[0]
+		info := cfg.Rotation.Inspect(k)
 		switch {
 		case k.Phase == rotation.Next && info.Err == nil:
 			next = append(next, asKept(info, k, cfg.Rotation.Hold))

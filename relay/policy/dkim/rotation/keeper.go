@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -96,10 +98,29 @@ func Read(c Config, text []byte, now time.Time) ([]Key, error) {
 	return c.adopt(keys, files, now), nil
 }
 
+// Kept is Read with the text that lies in c.Dir, for commands: what a relay that
+// started now would find. Keys of domains that are kept no more are left out.
+func Kept(c Config, now time.Time) ([]Key, error) {
+	text, err := os.ReadFile(filepath.Join(c.Dir, StateFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the phases of the keys cannot be read: %w", err)
+	}
+	keys, err := Read(c, text, now)
+	return slices.DeleteFunc(keys, func(k Key) bool { return !c.Has(k.Domain) }), err
+}
+
+// Has reports that the keys of a domain are kept.
+func (c *Config) Has(d smtp.Domain) bool {
+	return slices.ContainsFunc(c.Domains, func(o Domain) bool { return o.Name == d })
+}
+
+// Inspect looks at a key's file.
+func (c *Config) Inspect(k Key) dkim.Info { return dkim.Inspect([]dkim.Key{c.key(k)})[0] }
+
 // adopt is Adopt for all domains that are kept.
 func (c *Config) adopt(keys []Key, files map[smtp.Domain][]File, now time.Time) []Key {
 	own := byDomain(keys)
-	kind := func(f File) string { return c.inspect(Key{Domain: f.Domain, Selector: f.Selector}).Algorithm }
+	kind := func(f File) string { return c.Inspect(Key{Domain: f.Domain, Selector: f.Selector}).Algorithm }
 	for _, d := range c.Domains {
 		own[d.Name] = Adopt(own[d.Name], files[d.Name], kind, now)
 	}
@@ -184,7 +205,7 @@ func (k *Keeper) round(ctx context.Context, looked map[string]time.Time) {
 	own := byDomain(k.look(ctx, c, was, looked, now))
 	for _, d := range c.Domains {
 		k.renew(c, d, own[d.Name], now)
-		own[d.Name] = Step(own[d.Name], func(key Key) bool { return c.inspect(key).Err == nil }, c.Hold, now)
+		own[d.Name] = Step(own[d.Name], func(key Key) bool { return c.Inspect(key).Err == nil }, c.Hold, now)
 	}
 	is := all(own)
 	if slices.Equal(saved, is) {
@@ -221,10 +242,6 @@ func (k *Keeper) keep(was, is []Key) error {
 	return err
 }
 
-func (c *Config) inspect(k Key) dkim.Info {
-	return dkim.Inspect([]dkim.Key{c.key(k)})[0]
-}
-
 func (c *Config) key(k Key) dkim.Key {
 	return dkim.Key{Domain: k.Domain, Selector: k.Selector, Path: Path(c.Dir, k.Domain, k.Selector)}
 }
@@ -232,7 +249,7 @@ func (c *Config) key(k Key) dkim.Key {
 // renew makes the keys that are due. The next round finds them.
 func (k *Keeper) renew(c Config, d Domain, keys []Key, now time.Time) {
 	for _, old := range Due(keys, d.Every, now) {
-		info := c.inspect(old)
+		info := c.Inspect(old)
 		if info.Err == nil {
 			info, info.Err = Make(c.Dir, info, now)
 		}
@@ -261,7 +278,7 @@ func (k *Keeper) look(ctx context.Context, c Config, keys []Key, looked map[stri
 		}
 		looked[key.Name()] = now
 		asking.Go(func() error {
-			keys[i] = Note(key, k.ask(ctx, c.inspect(key)), now)
+			keys[i] = Note(key, k.ask(ctx, c.Inspect(key)), now)
 			return nil
 		})
 	}

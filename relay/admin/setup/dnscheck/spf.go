@@ -44,9 +44,9 @@ func (c *checker) spf(name string) {
 		c.add("SPF", name, p.verdict, records, p.why, "", p.do)
 	}
 	for _, a := range c.Sources {
-		if why := c.judged(a, name); why != "" {
+		if v, why := c.judged(a, name); v != OK {
 			problems = append(problems, problem{})
-			c.add("SPF", name, Wrong, records, why, "", fmt.Sprintf("add %s, before \"all\"", term(a)))
+			c.add("SPF", name, v, records, why, "", fmt.Sprintf("add %s, before \"all\"", term(a)))
 		}
 	}
 	if len(problems) == 0 {
@@ -72,16 +72,18 @@ func (c *checker) wantedSPF() string {
 	return strings.Join(append(terms, "-all"), " ")
 }
 
-// judged says what SPF makes of mail from an address, "" if it passes.
-func (c *checker) judged(a netip.Addr, name string) string {
+// judged says what SPF makes of mail from an address.
+func (c *checker) judged(a netip.Addr, name string) (v Verdict, why string) {
 	r, err := spf.CheckHostWithSender(a.AsSlice(), c.EHLO, "postmaster@"+name, spf.WithContext(c.ctx), spf.WithResolver(plain{c.dns}))
 	switch r {
 	case spf.Pass:
-		return ""
-	case spf.TempError, spf.PermError:
-		return fmt.Sprintf("for mail from %s receivers get an error: %v", a, err)
+		return OK, ""
+	case spf.TempError:
+		return Unknown, fmt.Sprintf("for mail from %s the DNS gives no answer: %v", a, err)
+	case spf.PermError:
+		return Wrong, fmt.Sprintf("for mail from %s receivers get an error: %v", a, err)
 	}
-	return fmt.Sprintf("mail from %s, which is ours, gets %q", a, r)
+	return Wrong, fmt.Sprintf("mail from %s, which is ours, gets %q", a, r)
 }
 
 // ehloSPF checks the record for the relay's own name, which receivers ask where
@@ -100,8 +102,8 @@ func (c *checker) ehloSPF() {
 		return
 	}
 	for _, a := range c.Sources {
-		if why := c.judged(a, c.EHLO); why != "" || len(records) > 1 {
-			c.add("SPF", c.EHLO, Wrong, records, "for notices of failure, which have no sender: "+why, want, "publish this")
+		if v, why := c.judged(a, c.EHLO); v != OK {
+			c.add("SPF", c.EHLO, v, records, "for notices of failure, which have no sender: "+why, want, "publish this")
 			return
 		}
 	}
