@@ -61,7 +61,6 @@ var thirdParty = map[string]string{
 	"gonum.org/v1/plot":                       "charts of a load's report",
 	"golang.org/x/crypto":                     "argon2id, PBKDF2",
 	"golang.org/x/net":                        "IDNA, and the public suffix list: which hosts are one party's",
-	"blitiri.com.ar/go/spf":                   "what SPF makes of an address, as receivers evaluate it",
 	"golang.org/x/sys":                        "free disk space, file locks",
 	"golang.org/x/sync":                       "single flight and bounded groups",
 	"golang.org/x/term":                       "reading a password without echo, size of a terminal",
