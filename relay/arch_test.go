@@ -137,10 +137,14 @@ func lineOf(pkg string) int {
 	return -1
 }
 
-// related reports that one package is an ancestor of the other, or that both
-// are wire packages of which the imported one is smtp or header.
+// related reports that one package is an ancestor of the other, that both are wire
+// packages of which the imported one is smtp or header, or that a section's reader
+// imports that of documents.
 func related(pkg, imported string) bool {
 	if strings.HasPrefix(imported, pkg+"/") || strings.HasPrefix(pkg, imported+"/") {
+		return true
+	}
+	if strings.HasPrefix(pkg, "relay/config/") && imported == "relay/config/document" {
 		return true
 	}
 	return strings.HasPrefix(pkg, "relay/wire/") && (imported == "relay/wire/smtp" || imported == "relay/wire/header")

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"tenma/relay/config/document/tenants"
+	"tenma/relay/config/tenants"
 	"tenma/relay/ingress"
 	"tenma/relay/policy/auth/external"
 )

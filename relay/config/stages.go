@@ -15,8 +15,8 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"tenma/relay/config/document"
-	"tenma/relay/config/document/suppression"
 	"tenma/relay/config/document/units"
+	"tenma/relay/config/suppression"
 	"tenma/relay/delivery"
 	"tenma/relay/delivery/dial"
 	"tenma/relay/ingress"
