@@ -188,7 +188,7 @@ func (x *explainer) demand(ctx context.Context, a *account, to *mail.Host, h *ad
 	if x.guard == nil || !h.Used {
 		return nil
 	}
-	s, err := x.guard.Demand(ctx, &a.route.Route, to, false)
+	s, err := x.guard.Demand(ctx, &a.route.Route, to, mail.WishNone)
 	own := new(smtp.Error)
 	switch {
 	case err == nil:

@@ -75,7 +75,7 @@ func (k *conn) fits(j *job, g Guard) (rank int, ok bool) {
 	hosts := j.hosts()
 	for i := range hosts {
 		if h := &hosts[i]; sameHost(h, &k.target) {
-			s, known := g.Cached(&j.a.Route, h, j.a.Envelope.RequireTLS)
+			s, known := g.Cached(&j.a.Route, h, j.a.Envelope.TLSWish())
 			return int(h.Pref), known && k.safety.Serves(&s)
 		}
 	}

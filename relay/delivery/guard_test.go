@@ -25,7 +25,7 @@ type guard struct {
 	results func(line string)
 }
 
-func (g *guard) Demand(_ context.Context, r *mail.Route, h *mail.Host, _ bool) (mail.Safety, error) {
+func (g *guard) Demand(_ context.Context, r *mail.Route, h *mail.Host, wish mail.TLSWish) (mail.Safety, error) {
 	switch word := g.words[string(r.Domain)+" "+h.Name]; word {
 	case "", "opportunistic":
 		return mail.Safety{}, nil
@@ -51,11 +51,11 @@ func (g *guard) Demand(_ context.Context, r *mail.Route, h *mail.Host, _ bool) (
 	}
 }
 
-func (g *guard) Cached(r *mail.Route, h *mail.Host, requireTLS bool) (mail.Safety, bool) {
+func (g *guard) Cached(r *mail.Route, h *mail.Host, wish mail.TLSWish) (mail.Safety, bool) {
 	if strings.HasPrefix(string(r.Domain), "forgotten") {
 		return mail.Safety{}, false
 	}
-	s, err := g.Demand(context.Background(), r, h, requireTLS)
+	s, err := g.Demand(context.Background(), r, h, wish)
 	return s, err == nil
 }
 

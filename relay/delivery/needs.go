@@ -24,10 +24,10 @@ type Dialer interface {
 // Guard answers how safe a connection to a host of a route must be. An error
 // says why the host may not be used for this mail: an *smtp.Error.
 type Guard interface {
-	Demand(ctx context.Context, r *mail.Route, h *mail.Host, requireTLS bool) (mail.Safety, error)
+	Demand(ctx context.Context, r *mail.Route, h *mail.Host, wish mail.TLSWish) (mail.Safety, error)
 	// Cached is Demand without waiting: ok is false if it would have to wait, and
 	// if the host may not be used.
-	Cached(r *mail.Route, h *mail.Host, requireTLS bool) (s mail.Safety, ok bool)
+	Cached(r *mail.Route, h *mail.Host, wish mail.TLSWish) (s mail.Safety, ok bool)
 }
 
 // Results takes what became of the protection of each session, for counting and

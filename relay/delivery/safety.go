@@ -16,14 +16,14 @@ import (
 // REQUIRETLS a host that shows who it is (RFC 8689 section 4.2.1).
 type plainGuard struct{}
 
-func (g plainGuard) Demand(_ context.Context, r *mail.Route, h *mail.Host, requireTLS bool) (mail.Safety, error) {
-	s, _ := g.Cached(r, h, requireTLS)
+func (g plainGuard) Demand(_ context.Context, r *mail.Route, h *mail.Host, wish mail.TLSWish) (mail.Safety, error) {
+	s, _ := g.Cached(r, h, wish)
 	return s, nil
 }
 
-func (plainGuard) Cached(r *mail.Route, _ *mail.Host, requireTLS bool) (s mail.Safety, ok bool) {
+func (plainGuard) Cached(r *mail.Route, _ *mail.Host, wish mail.TLSWish) (s mail.Safety, ok bool) {
 	s.TLS = r.TLS
-	if requireTLS && (s.TLS == mail.TLSOpportunistic || s.TLS == mail.TLSRequired) {
+	if wish == mail.WishRequired && (s.TLS == mail.TLSOpportunistic || s.TLS == mail.TLSRequired) {
 		s.TLS = mail.TLSVerified
 	}
 	return s, true
@@ -34,7 +34,7 @@ func (plainGuard) Cached(r *mail.Route, _ *mail.Host, requireTLS bool) (s mail.S
 func (o *opening) demand(h *mail.Host) (err error) {
 	a := o.job.a
 	start := time.Now()
-	o.safety, err = o.client.deps.Guard.Demand(o.ctx, &a.Route, h, a.Envelope.RequireTLS)
+	o.safety, err = o.client.deps.Guard.Demand(o.ctx, &a.Route, h, a.Envelope.TLSWish())
 	o.phases.DNS += time.Since(start)
 	fault := tlsrpt.FaultNone
 	if errors.As(err, &fault) {
@@ -66,7 +66,7 @@ func (o *opening) result(at *place, fault tlsrpt.Fault, err error) {
 	}
 	r := &mail.TLSResult{
 		Domain: o.job.a.Route.Domain, Policy: o.safety.Policy, Testing: o.safety.Testing, DANE: o.safety.DANE,
-		Host: at.host, Peer: at.peer, Local: at.local, Fault: fault, Private: o.key.kind != mail.ByMX,
+		Host: at.host, Peer: at.peer, Local: at.local, Fault: fault, Private: o.key.kind != mail.ByMX || o.job.a.Envelope.OptionalTLS,
 	}
 	if r.Policy == tlsrpt.PolicySTS {
 		r.STS = o.job.a.Route.STS

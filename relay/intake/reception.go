@@ -270,6 +270,7 @@ func (r *reception) complete(now time.Time) {
 	}
 	e.Received = e.Received.Truncate(time.Second) // as the spool keeps it
 	e.EightBit = r.eight
+	e.OptionalTLS = r.section.optionalTLS && !e.RequireTLS // RFC 8689 section 4.1
 	e.From, e.Subject, e.MsgID = r.section.from, r.section.subject, r.section.messageID
 }
 

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"strings"
 
 	"tenma/relay/wire/header"
 )
@@ -22,12 +23,14 @@ type section struct {
 	blind                    bool // there is a Bcc field
 	tenant                   bool // there is a field that names a tenant
 	headless                 bool // the message begins with something that is no header
+	optionalTLS              bool // it says that TLS is not required (RFC 8689 section 3)
 }
 
 // read fills s from h. Each text is that of the first field of its name.
 func (s *section) read(h header.Section) {
 	first := true
-	var from, subject, messageID header.Field
+	var from, subject, messageID, tls header.Field
+	several := false
 	for f := range h.Fields() {
 		if first && f.Name() == nil && !isMboxLine(f.Raw) {
 			s.headless = true
@@ -50,10 +53,18 @@ func (s *section) read(h header.Section) {
 			once(&messageID, f, "Message-ID")
 		case 'x':
 			s.tenant = s.tenant || isTenantField(f)
+		case 't':
+			if f.Is("TLS-Required") {
+				several = several || tls.Raw != nil
+				tls = f
+			}
 		case 'd':
 			s.dated = s.dated || f.Is("Date")
 		}
 	}
+	// Several are against RFC 8689 section 3: nobody knows what is meant, so that
+	// the domains' own wishes hold.
+	s.optionalTLS = !several && tls.Raw != nil && strings.EqualFold(tls.Text(), "No")
 	s.named = messageID.Raw != nil
 	s.from = header.Decode(from.Text(), maxText)
 	s.subject = header.Decode(subject.Text(), maxText)

@@ -48,12 +48,15 @@ type Envelope struct {
 	// ended by CRLF. DKIM signatures are not in it; see State.Signature.
 	Prefix []byte
 
-	SMTPUTF8   bool   // SMTPUTF8 was demanded (RFC 6531 section 3.4)
-	EightBit   bool   // the content has octets above 127
-	LongLines  bool   // the content has lines of more than 998 octets (RFC 5322 section 2.1.1)
-	RequireTLS bool   // REQUIRETLS was demanded (RFC 8689)
-	Ret        Ret    // how much of the message a DSN returns
-	EnvID      string // ENVID as decoded from xtext (RFC 3461 section 4.4)
+	SMTPUTF8   bool // SMTPUTF8 was demanded (RFC 6531 section 3.4)
+	EightBit   bool // the content has octets above 127
+	LongLines  bool // the content has lines of more than 998 octets (RFC 5322 section 2.1.1)
+	RequireTLS bool // REQUIRETLS was demanded (RFC 8689 section 2)
+	// OptionalTLS: the header says TLS-Required: No (RFC 8689 section 3). It says
+	// nothing beside RequireTLS (section 4.1).
+	OptionalTLS bool
+	Ret         Ret    // how much of the message a DSN returns
+	EnvID       string // ENVID as decoded from xtext (RFC 3461 section 4.4)
 
 	Priority Priority
 	Tenant   string

@@ -9,6 +9,27 @@ import (
 	"tenma/relay/wire/tlsrpt"
 )
 
+// TLSWish is what the sender of a message asks of its protection (RFC 8689).
+type TLSWish uint8
+
+// Wishes.
+const (
+	WishNone     TLSWish = iota
+	WishRequired         // it is to be protected all the way, or returned
+	WishOptional         // it is to arrive, whatever the domains of its recipients want
+)
+
+// TLSWish gives what the sender asks.
+func (e *Envelope) TLSWish() TLSWish {
+	switch {
+	case e.RequireTLS:
+		return WishRequired
+	case e.OptionalTLS:
+		return WishOptional
+	}
+	return WishNone
+}
+
 // Safety is how a connection to one host of a route must be protected, when the
 // configuration, the DNS and the domain's policy have been asked.
 type Safety struct {

@@ -38,7 +38,7 @@ func AppendEnvelope(b []byte, e *mail.Envelope) []byte {
 	}
 	client, _ := e.Client.MarshalBinary() // never fails
 	var more byte
-	for i, f := range [...]bool{e.LongLines, !e.ReturnPath.IsNull() || !e.Batch.IsZero()} {
+	for i, f := range [...]bool{e.LongLines, !e.ReturnPath.IsNull() || !e.Batch.IsZero(), e.OptionalTLS} {
 		if f {
 			more |= 1 << i
 		}
@@ -83,7 +83,7 @@ func DecodeEnvelope(b []byte) (*mail.Envelope, error) {
 	var more byte
 	if version >= 2 {
 		more = d.octet()
-		e.LongLines = more&1 != 0
+		e.LongLines, e.OptionalTLS = more&1 != 0, more&4 != 0
 	}
 	e.Ret, e.Priority, e.Origin = mail.Ret(d.octet()), mail.Priority(int8(d.octet())), mail.Origin(d.octet())
 	if err := e.Client.UnmarshalBinary([]byte(d.text())); err != nil {

@@ -22,7 +22,7 @@ func fullEnvelope() *mail.Envelope {
 			{Address: smtp.Address{Local: "postmaster"}},
 		},
 		Received: time.Unix(1_700_000_000, 0), Expire: time.Unix(1_700_100_000, 0), Size: 12345,
-		Prefix: []byte("Received: x\r\n"), SMTPUTF8: true, EightBit: true, LongLines: true, RequireTLS: true,
+		Prefix: []byte("Received: x\r\n"), SMTPUTF8: true, EightBit: true, LongLines: true, RequireTLS: true, OptionalTLS: true,
 		Trusted: true, TLS: true, Basic: true, LMTP: true, Submission: true,
 		Ret: mail.RetFull, EnvID: "id", Priority: mail.Bulk, Tenant: "t", Campaign: "c", Account: "a", Origin: mail.FromHTTP,
 		Listener: "l", Client: netip.MustParseAddrPort("[2001:db8::1]:25"), HELO: "h", Session: "s", From: "f", Subject: "su", MsgID: "m",
@@ -56,7 +56,7 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 // What older versions stored is read: version 1 had no second octet of flags.
 func TestEnvelopeVersion1(t *testing.T) {
 	e := fullEnvelope()
-	e.LongLines, e.ReturnPath, e.Batch = false, smtp.Address{}, spool.ID{}
+	e.LongLines, e.OptionalTLS, e.ReturnPath, e.Batch = false, false, smtp.Address{}, spool.ID{}
 	now := AppendEnvelope(nil, e)
 	e.TLS = false
 	other := AppendEnvelope(nil, e)
@@ -93,7 +93,7 @@ func TestEnvelopeVersion2(t *testing.T) {
 
 // Each flag has its own bit.
 func TestEnvelopeFlags(t *testing.T) {
-	for _, e := range []*mail.Envelope{{SMTPUTF8: true}, {EightBit: true}, {RequireTLS: true}, {Trusted: true}, {TLS: true}, {Basic: true}, {LMTP: true}, {Submission: true}, {LongLines: true}} {
+	for _, e := range []*mail.Envelope{{SMTPUTF8: true}, {EightBit: true}, {RequireTLS: true}, {Trusted: true}, {TLS: true}, {Basic: true}, {LMTP: true}, {Submission: true}, {LongLines: true}, {OptionalTLS: true}} {
 		e.Prefix, e.Recipients = []byte{}, []mail.Recipient{}
 		got, err := DecodeEnvelope(AppendEnvelope(nil, e))
 		if err != nil {

@@ -27,11 +27,11 @@ func TestCachedAllocatesNothing(t *testing.T) {
 	h := mail.Host{Name: "mx.a.test", Port: 25}
 	for _, secure := range []bool{false, true} {
 		r := mail.Route{Domain: "a.test", Secure: secure}
-		if _, err := a.Demand(t.Context(), &r, &h, false); err != nil {
+		if _, err := a.Demand(t.Context(), &r, &h, mail.WishNone); err != nil {
 			t.Fatal(err)
 		}
 		if n := testing.AllocsPerRun(100, func() {
-			if s, ok := a.Cached(&r, &h, false); !ok || (s.DANE != nil) != secure || strings.Contains(s.Digest(), " ") {
+			if s, ok := a.Cached(&r, &h, mail.WishNone); !ok || (s.DANE != nil) != secure || strings.Contains(s.Digest(), " ") {
 				t.Error("another answer")
 			}
 		}); n != 0 {

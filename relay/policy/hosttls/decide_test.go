@@ -35,11 +35,18 @@ func TestDecideRapid(t *testing.T) {
 			records.found = true
 			records.set = rapid.SampledFrom([]*dane.Set{nil, usable}).Draw(t, "set")
 		}
-		require := rapid.Bool().Draw(t, "requiretls")
+		wish := mail.TLSWish(rapid.IntRange(0, 2).Draw(t, "wish"))
+		require := wish == mail.WishRequired
 		enforced := r.STS != nil && r.STS.Mode == mtasts.Enforce && r.TLS != mail.TLSNone
 		listed := h.Name == "mx.a.test"
 
-		s, err := decide(&r, &h, require, records)
+		s, err := decide(&r, &h, wish, records)
+		if wish == mail.WishOptional && (r.TLS != mail.TLSDANE || records.set != nil) {
+			if err != nil || s.TLS != r.TLS {
+				t.Fatalf("%+v, %v: only the configuration may demand something", s, err)
+			}
+			return
+		}
 		if err != nil {
 			var e *smtp.Error
 			if !errors.As(err, &e) || e.Reply.Temporary() == e.Reply.Permanent() || e.Reply.Permanent() && !require {

@@ -17,10 +17,16 @@ type tlsa struct {
 }
 
 // decide puts together what configuration, TLSA records and the domain's policy
-// demand of a host.
-func decide(r *mail.Route, h *mail.Host, requireTLS bool, t tlsa) (mail.Safety, error) {
+// demand of a host. Mail whose sender says that TLS is not required goes out
+// whatever records and policy say, and is encrypted where that works (RFC 8689
+// section 4.2.2); what the configuration demands is the operator's affair, and
+// stays.
+func decide(r *mail.Route, h *mail.Host, wish mail.TLSWish, t tlsa) (mail.Safety, error) {
 	s := mail.Safety{TLS: r.TLS}
-	if r.TLS == mail.TLSNone && requireTLS {
+	if wish == mail.WishOptional && r.TLS != mail.TLSDANE {
+		return s, nil
+	}
+	if r.TLS == mail.TLSNone && wish == mail.WishRequired {
 		return s, unmet("the route to " + h.Name + " is without TLS")
 	}
 	if t.found {
@@ -41,7 +47,7 @@ func decide(r *mail.Route, h *mail.Host, requireTLS bool, t tlsa) (mail.Safety, 
 	if err := sts(&s, r, h); err != nil {
 		return s, err
 	}
-	if requireTLS {
+	if wish == mail.WishRequired {
 		return s, required(&s, r, h)
 	}
 	return s, nil

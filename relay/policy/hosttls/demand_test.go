@@ -78,56 +78,69 @@ func TestDemand(t *testing.T) {
 		why      string
 		r        mail.Route
 		host     string
-		require  bool
+		wish     mail.TLSWish
 		want     string
 		unproven string // where the resolver does not validate; "": the same
 	}{
-		{"nothing is known", mail.Route{}, "mx.a.test", false, "opportunistic no-policy-found", ""},
-		{"TLSA records", secure(mail.Route{}), "mx.a.test", false, "dane tlsa 3 1 1 D at mx.a.test", "opportunistic no-policy-found"},
-		{"none there", secure(mail.Route{}), "bare.a.test", false, "opportunistic no-policy-found", ""},
-		{"none usable", secure(mail.Route{}), "odd.a.test", false, "required tlsa unusable", "opportunistic no-policy-found"},
-		{"at what the name is an alias of", secure(mail.Route{}), "alias.a.test", false, "dane tlsa 3 1 1 D at target.a.test", "opportunistic no-policy-found"},
-		{"at the alias", secure(mail.Route{}), "half.a.test", false, "dane tlsa 3 0 1 D at half.a.test", "opportunistic no-policy-found"},
-		{"in an unsigned zone they do not count", secure(mail.Route{}), "plain.b.test", false, "opportunistic no-policy-found", ""},
-		{"they themselves are unsigned", secure(mail.Route{}), "loose.a.test", false, "opportunistic no-policy-found", ""},
-		{"nobody asks a name server of an unsigned zone, which may not know the type", secure(mail.Route{}), "deaf.b.test", false, "opportunistic no-policy-found", ""},
-		{"they cannot be had", secure(mail.Route{}), "sick.a.test", false, "451 4.7.0 dnssec-invalid", "opportunistic no-policy-found"},
-		{"the host does not exist", secure(mail.Route{}), "gone.a.test", false, "opportunistic no-policy-found", ""},
-		{"an address", secure(mail.Route{}), "[192.0.2.1]", false, "opportunistic no-policy-found", ""},
-		{"LMTP", mail.Route{Secure: true, LMTP: true}, "mx.a.test", false, "opportunistic no-policy-found", ""},
-		{"the MX records are not signed", mail.Route{}, "sick.a.test", false, "opportunistic no-policy-found", ""},
+		{"nothing is known", mail.Route{}, "mx.a.test", mail.WishNone, "opportunistic no-policy-found", ""},
+		{"TLSA records", secure(mail.Route{}), "mx.a.test", mail.WishNone, "dane tlsa 3 1 1 D at mx.a.test", "opportunistic no-policy-found"},
+		{"none there", secure(mail.Route{}), "bare.a.test", mail.WishNone, "opportunistic no-policy-found", ""},
+		{"none usable", secure(mail.Route{}), "odd.a.test", mail.WishNone, "required tlsa unusable", "opportunistic no-policy-found"},
+		{"at what the name is an alias of", secure(mail.Route{}), "alias.a.test", mail.WishNone, "dane tlsa 3 1 1 D at target.a.test", "opportunistic no-policy-found"},
+		{"at the alias", secure(mail.Route{}), "half.a.test", mail.WishNone, "dane tlsa 3 0 1 D at half.a.test", "opportunistic no-policy-found"},
+		{"in an unsigned zone they do not count", secure(mail.Route{}), "plain.b.test", mail.WishNone, "opportunistic no-policy-found", ""},
+		{"they themselves are unsigned", secure(mail.Route{}), "loose.a.test", mail.WishNone, "opportunistic no-policy-found", ""},
+		{"nobody asks a name server of an unsigned zone, which may not know the type", secure(mail.Route{}), "deaf.b.test", mail.WishNone, "opportunistic no-policy-found", ""},
+		{"they cannot be had", secure(mail.Route{}), "sick.a.test", mail.WishNone, "451 4.7.0 dnssec-invalid", "opportunistic no-policy-found"},
+		{"the host does not exist", secure(mail.Route{}), "gone.a.test", mail.WishNone, "opportunistic no-policy-found", ""},
+		{"an address", secure(mail.Route{}), "[192.0.2.1]", mail.WishNone, "opportunistic no-policy-found", ""},
+		{"LMTP", mail.Route{Secure: true, LMTP: true}, "mx.a.test", mail.WishNone, "opportunistic no-policy-found", ""},
+		{"the MX records are not signed", mail.Route{}, "sick.a.test", mail.WishNone, "opportunistic no-policy-found", ""},
 
-		{"a policy", sts(enforce), "mx.a.test", false, "verified sts", ""},
-		{"a policy without the host", sts(enforce), "plain.b.test", false, "451 4.7.0 mx-not-in-policy", ""},
-		{"a policy on trial", sts(testing1), "mx.a.test", false, "opportunistic sts testing", ""},
-		{"a policy on trial without the host", sts(testing1), "plain.b.test", false, "opportunistic sts testing unlisted", ""},
-		{"a policy that says nothing", sts(none), "plain.b.test", false, "opportunistic no-policy-found", ""},
-		{"TLSA records decide over a policy", secure(sts(enforce)), "mx.a.test", false, "dane tlsa 3 1 1 D at mx.a.test", "verified sts"},
-		{"none there, so the policy decides", secure(sts(enforce)), "bare.a.test", false, "verified sts", ""},
-		{"none usable, so the policy decides", secure(sts(enforce)), "odd.a.test", false, "verified sts", ""},
-		{"a policy does not help where they cannot be had", secure(sts(enforce)), "sick.a.test", false, "451 4.7.0 dnssec-invalid", "verified sts"},
+		{"a policy", sts(enforce), "mx.a.test", mail.WishNone, "verified sts", ""},
+		{"a policy without the host", sts(enforce), "plain.b.test", mail.WishNone, "451 4.7.0 mx-not-in-policy", ""},
+		{"a policy on trial", sts(testing1), "mx.a.test", mail.WishNone, "opportunistic sts testing", ""},
+		{"a policy on trial without the host", sts(testing1), "plain.b.test", mail.WishNone, "opportunistic sts testing unlisted", ""},
+		{"a policy that says nothing", sts(none), "plain.b.test", mail.WishNone, "opportunistic no-policy-found", ""},
+		{"TLSA records decide over a policy", secure(sts(enforce)), "mx.a.test", mail.WishNone, "dane tlsa 3 1 1 D at mx.a.test", "verified sts"},
+		{"none there, so the policy decides", secure(sts(enforce)), "bare.a.test", mail.WishNone, "verified sts", ""},
+		{"none usable, so the policy decides", secure(sts(enforce)), "odd.a.test", mail.WishNone, "verified sts", ""},
+		{"a policy does not help where they cannot be had", secure(sts(enforce)), "sick.a.test", mail.WishNone, "451 4.7.0 dnssec-invalid", "verified sts"},
 
-		{"no TLS, by configuration", demands(mail.TLSNone), "mx.a.test", false, "none no-policy-found", ""},
-		{"no TLS, by configuration, over a policy", mail.Route{TLS: mail.TLSNone, STS: enforce}, "plain.b.test", false, "none no-policy-found", ""},
-		{"any TLS", demands(mail.TLSRequired), "bare.a.test", false, "required no-policy-found", ""},
-		{"any TLS, and TLSA records", demands(mail.TLSRequired), "mx.a.test", false, "dane tlsa 3 1 1 D at mx.a.test", "required no-policy-found"},
-		{"authorities, whatever TLSA records say", demands(mail.TLSVerified), "mx.a.test", false, "verified no-policy-found", ""},
-		{"TLS at once", demands(mail.TLSImplicit), "mx.a.test", false, "implicit no-policy-found", ""},
-		{"TLSA records or nothing", demands(mail.TLSDANE), "mx.a.test", false, "dane tlsa 3 1 1 D at mx.a.test", "451 4.7.0 dane-required"},
-		{"TLSA records or nothing: nothing", demands(mail.TLSDANE), "bare.a.test", false, "451 4.7.0 dane-required", ""},
-		{"TLSA records or nothing: none usable", demands(mail.TLSDANE), "odd.a.test", false, "451 4.7.0 dane-required", ""},
+		{"no TLS, by configuration", demands(mail.TLSNone), "mx.a.test", mail.WishNone, "none no-policy-found", ""},
+		{"no TLS, by configuration, over a policy", mail.Route{TLS: mail.TLSNone, STS: enforce}, "plain.b.test", mail.WishNone, "none no-policy-found", ""},
+		{"any TLS", demands(mail.TLSRequired), "bare.a.test", mail.WishNone, "required no-policy-found", ""},
+		{"any TLS, and TLSA records", demands(mail.TLSRequired), "mx.a.test", mail.WishNone, "dane tlsa 3 1 1 D at mx.a.test", "required no-policy-found"},
+		{"authorities, whatever TLSA records say", demands(mail.TLSVerified), "mx.a.test", mail.WishNone, "verified no-policy-found", ""},
+		{"TLS at once", demands(mail.TLSImplicit), "mx.a.test", mail.WishNone, "implicit no-policy-found", ""},
+		{"TLSA records or nothing", demands(mail.TLSDANE), "mx.a.test", mail.WishNone, "dane tlsa 3 1 1 D at mx.a.test", "451 4.7.0 dane-required"},
+		{"TLSA records or nothing: nothing", demands(mail.TLSDANE), "bare.a.test", mail.WishNone, "451 4.7.0 dane-required", ""},
+		{"TLSA records or nothing: none usable", demands(mail.TLSDANE), "odd.a.test", mail.WishNone, "451 4.7.0 dane-required", ""},
 
-		{"REQUIRETLS", mail.Route{}, "mx.a.test", true, "550 5.7.30", ""},
-		{"REQUIRETLS, MX records signed", secure(mail.Route{}), "bare.a.test", true, "verified no-policy-found", ""},
-		{"REQUIRETLS, TLSA records", secure(mail.Route{}), "mx.a.test", true, "dane tlsa 3 1 1 D at mx.a.test", "verified no-policy-found"},
-		{"REQUIRETLS, none usable", secure(mail.Route{}), "odd.a.test", true, "verified tlsa unusable", "verified no-policy-found"},
-		{"REQUIRETLS, a policy", sts(enforce), "mx.a.test", true, "verified sts", ""},
-		{"REQUIRETLS, a policy on trial", sts(testing1), "mx.a.test", true, "verified sts testing", ""},
-		{"REQUIRETLS, a policy on trial without the host", sts(testing1), "plain.b.test", true, "550 5.7.30", ""},
-		{"REQUIRETLS, a policy without the host", sts(enforce), "plain.b.test", true, "451 4.7.0 mx-not-in-policy", ""},
-		{"REQUIRETLS, a policy that says nothing", sts(none), "mx.a.test", true, "550 5.7.30", ""},
-		{"REQUIRETLS, no TLS by configuration", demands(mail.TLSNone), "mx.a.test", true, "550 5.7.30", ""},
-		{"REQUIRETLS, TLS at once", demands(mail.TLSImplicit), "mx.a.test", true, "implicit no-policy-found", ""},
+		{"REQUIRETLS", mail.Route{}, "mx.a.test", mail.WishRequired, "550 5.7.30", ""},
+		{"REQUIRETLS, MX records signed", secure(mail.Route{}), "bare.a.test", mail.WishRequired, "verified no-policy-found", ""},
+		{"REQUIRETLS, TLSA records", secure(mail.Route{}), "mx.a.test", mail.WishRequired, "dane tlsa 3 1 1 D at mx.a.test", "verified no-policy-found"},
+		{"REQUIRETLS, none usable", secure(mail.Route{}), "odd.a.test", mail.WishRequired, "verified tlsa unusable", "verified no-policy-found"},
+		{"REQUIRETLS, a policy", sts(enforce), "mx.a.test", mail.WishRequired, "verified sts", ""},
+		{"REQUIRETLS, a policy on trial", sts(testing1), "mx.a.test", mail.WishRequired, "verified sts testing", ""},
+		{"REQUIRETLS, a policy on trial without the host", sts(testing1), "plain.b.test", mail.WishRequired, "550 5.7.30", ""},
+		{"REQUIRETLS, a policy without the host", sts(enforce), "plain.b.test", mail.WishRequired, "451 4.7.0 mx-not-in-policy", ""},
+		{"REQUIRETLS, a policy that says nothing", sts(none), "mx.a.test", mail.WishRequired, "550 5.7.30", ""},
+		{"REQUIRETLS, no TLS by configuration", demands(mail.TLSNone), "mx.a.test", mail.WishRequired, "550 5.7.30", ""},
+		{"REQUIRETLS, TLS at once", demands(mail.TLSImplicit), "mx.a.test", mail.WishRequired, "implicit no-policy-found", ""},
+
+		{"TLS-Required: No, nothing is known", mail.Route{}, "mx.a.test", mail.WishOptional, "opportunistic no-policy-found", ""},
+		{"TLS-Required: No, TLSA records", secure(mail.Route{}), "mx.a.test", mail.WishOptional, "opportunistic no-policy-found", ""},
+		{"TLS-Required: No, TLSA records that cannot be had", secure(mail.Route{}), "sick.a.test", mail.WishOptional, "opportunistic no-policy-found", ""},
+		{"TLS-Required: No, none usable", secure(mail.Route{}), "odd.a.test", mail.WishOptional, "opportunistic no-policy-found", ""},
+		{"TLS-Required: No, a policy", sts(enforce), "mx.a.test", mail.WishOptional, "opportunistic no-policy-found", ""},
+		{"TLS-Required: No, a policy without the host", sts(enforce), "plain.b.test", mail.WishOptional, "opportunistic no-policy-found", ""},
+		{"TLS-Required: No, a policy on trial", sts(testing1), "plain.b.test", mail.WishOptional, "opportunistic no-policy-found", ""},
+		{"TLS-Required: No, but by configuration", demands(mail.TLSRequired), "mx.a.test", mail.WishOptional, "required no-policy-found", ""},
+		{"TLS-Required: No, a certificate by configuration", demands(mail.TLSVerified), "mx.a.test", mail.WishOptional, "verified no-policy-found", ""},
+		{"TLS-Required: No, DANE by configuration", demands(mail.TLSDANE), "mx.a.test", mail.WishOptional, "dane tlsa 3 1 1 D at mx.a.test", "451 4.7.0 dane-required"},
+		{"TLS-Required: No, DANE by configuration, none there", demands(mail.TLSDANE), "bare.a.test", mail.WishOptional, "451 4.7.0 dane-required", ""},
+		{"TLS-Required: No, no TLS by configuration", demands(mail.TLSNone), "mx.a.test", mail.WishOptional, "none no-policy-found", ""},
 	} {
 		for _, validating := range []bool{true, false} {
 			want := c.want
@@ -152,11 +165,11 @@ func TestDemand(t *testing.T) {
 				if a, ok := smtp.Domain(c.host).Literal(); ok {
 					h.Addr = a
 				}
-				got := show(r.Demand(t.Context(), &route, &h, c.require))
+				got := show(r.Demand(t.Context(), &route, &h, c.wish))
 				if got != want {
 					t.Errorf("%s (validating: %v):\n got %s\nwant %s", c.why, validating, got, want)
 				}
-				s, ok := r.Cached(&route, &h, c.require)
+				s, ok := r.Cached(&route, &h, c.wish)
 				if refused := got[0] >= '0' && got[0] <= '9'; ok == refused || ok && show(s, nil) != want {
 					t.Errorf("%s (validating: %v): from memory: %v %s", c.why, validating, ok, show(s, nil))
 				}
@@ -170,38 +183,38 @@ func TestCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hosttls.Config{}, zone, "x.test")
 		route, h := mail.Route{Secure: true, Domain: "a.test"}, mail.Host{Name: "mx.a.test", Port: 25}
-		if _, ok := r.Cached(&route, &h, false); ok {
+		if _, ok := r.Cached(&route, &h, mail.WishNone); ok {
 			t.Error("an answer from nowhere")
 		}
 		if r.dns.Queries() != 0 {
 			t.Error("it asked the DNS")
 		}
-		one, err := r.Demand(t.Context(), &route, &h, false)
+		one, err := r.Demand(t.Context(), &route, &h, mail.WishNone)
 		if err != nil {
 			t.Fatal(err)
 		}
 		other := h
 		other.Port = 26
-		if _, ok := r.Cached(&route, &other, false); ok {
+		if _, ok := r.Cached(&route, &other, mail.WishNone); ok {
 			t.Error("one port for another")
 		}
 		n := r.dns.Queries()
-		two, ok := r.Cached(&route, &h, false)
+		two, ok := r.Cached(&route, &h, mail.WishNone)
 		if !ok || !two.Serves(&one) || r.dns.Queries() != n {
 			t.Errorf("%v %+v", ok, two)
 		}
 		// Under DANE-TA a certificate may bear the domain's name, so that each
 		// domain has a demand of its own.
-		ta, err := r.Demand(t.Context(), &route, &other, false)
+		ta, err := r.Demand(t.Context(), &route, &other, mail.WishNone)
 		if err != nil {
 			t.Fatal(err)
 		}
 		route.Domain = "b.test"
-		if again, ok := r.Cached(&route, &other, false); !ok || again.Serves(&ta) {
+		if again, ok := r.Cached(&route, &other, mail.WishNone); !ok || again.Serves(&ta) {
 			t.Errorf("%v: another domain has the same demand", ok)
 		}
 		time.Sleep(301 * time.Second)
-		if _, ok := r.Cached(&route, &h, false); ok {
+		if _, ok := r.Cached(&route, &h, mail.WishNone); ok {
 			t.Error("it outlives the records")
 		}
 	})
@@ -212,12 +225,12 @@ func TestRollover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hosttls.Config{}, zone, "x.test")
 		route, h := mail.Route{Secure: true}, mail.Host{Name: "mx.a.test", Port: 25}
-		one, _ := r.Demand(t.Context(), &route, &h, false)
+		one, _ := r.Demand(t.Context(), &route, &h, mail.WishNone)
 		if err := r.dns.SetZone(strings.Replace(zone, digest, hex.EncodeToString(make([]byte, 32)), 1)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(301 * time.Second)
-		two, err := r.Demand(t.Context(), &route, &h, false)
+		two, err := r.Demand(t.Context(), &route, &h, mail.WishNone)
 		if err != nil || one.Serves(&two) {
 			t.Errorf("%v, the same as before", err)
 		}
@@ -230,7 +243,7 @@ func TestProbe(t *testing.T) {
 		r := newRig(t, hosttls.Config{Probe: "a.test"}, zone, "x.test")
 		route, h := mail.Route{Secure: true}, mail.Host{Name: "mx.a.test", Port: 25}
 		policy := func() tlsrpt.Policy {
-			s, _ := r.Demand(t.Context(), &route, &h, false)
+			s, _ := r.Demand(t.Context(), &route, &h, mail.WishNone)
 			return s.Policy
 		}
 		r.dns.Misbehave("NS a.test", dnstest.Manner{Fault: dnstest.Silence})
@@ -273,14 +286,14 @@ func TestDemandCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hosttls.Config{}, zone, "x.test")
 		route, h := mail.Route{Secure: true}, mail.Host{Name: "mx.a.test", Port: 25}
-		if _, err := r.Demand(t.Context(), &route, &mail.Host{Name: "bare.a.test"}, false); err != nil {
+		if _, err := r.Demand(t.Context(), &route, &mail.Host{Name: "bare.a.test"}, mail.WishNone); err != nil {
 			t.Fatal(err) // the resolver is shown to validate
 		}
 		r.dns.Misbehave("*", dnstest.Manner{Fault: dnstest.Silence})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
-		if s, err := r.Demand(ctx, &route, &h, false); err == nil || time.Since(start) > time.Second {
+		if s, err := r.Demand(ctx, &route, &h, mail.WishNone); err == nil || time.Since(start) > time.Second {
 			t.Errorf("%+v after %v", s, time.Since(start))
 		}
 	})

@@ -20,7 +20,8 @@
 // A usable TLSA record decides; MTA-STS is asked only otherwise (RFC 8461 section
 // 2); and where neither says anything, what the configuration demands. A message
 // that was sent with REQUIRETLS (RFC 8689) needs, besides, hosts whose names are
-// shown to be the domain's: by DNSSEC, by a policy, or by the configuration.
+// shown to be the domain's: by DNSSEC, by a policy, or by the configuration. One
+// whose header says TLS-Required: No goes out whatever domains demand.
 // demand.go puts these together, in one function without I/O.
 //
 // Demand asks where it must, Cached never does. Policy is for the adviser on

@@ -81,35 +81,35 @@ func (a *Adviser) Apply(cfg Config) {
 // Demand answers how safe a connection to h, a host of r, must be. It waits for
 // the DNS as long as ctx lets it. An error says why the host may not be used for
 // this mail: an *smtp.Error, temporary or not.
-func (a *Adviser) Demand(ctx context.Context, r *mail.Route, h *mail.Host, requireTLS bool) (mail.Safety, error) {
+func (a *Adviser) Demand(ctx context.Context, r *mail.Route, h *mail.Host, wish mail.TLSWish) (mail.Safety, error) {
 	var t tlsa
-	if a.asksTLSA(r, h) && a.validates(ctx) {
+	if a.asksTLSA(r, h, wish) && a.validates(ctx) {
 		var err error
 		if t, err = a.tlsa(ctx, h); err != nil {
 			return mail.Safety{}, noRecords(h, err)
 		}
 	}
-	return decide(r, h, requireTLS, t)
+	return decide(r, h, wish, t)
 }
 
 // Cached is Demand without waiting: ok is false where the DNS would have to be
 // asked, and where the host may not be used.
-func (a *Adviser) Cached(r *mail.Route, h *mail.Host, requireTLS bool) (s mail.Safety, ok bool) {
+func (a *Adviser) Cached(r *mail.Route, h *mail.Host, wish mail.TLSWish) (s mail.Safety, ok bool) {
 	var t tlsa
-	if a.asksTLSA(r, h) && a.proof.Load() != proofInsecure {
+	if a.asksTLSA(r, h, wish) && a.proof.Load() != proofInsecure {
 		if t, ok = a.hosts.find(h); !ok {
 			return s, false
 		}
 	}
-	s, err := decide(r, h, requireTLS, t)
+	s, err := decide(r, h, wish, t)
 	return s, err == nil
 }
 
 // asksTLSA reports whether TLSA records of the host would count: the way to its
-// name is validated, and the configuration leaves the question open. LMTP has no
-// DANE.
-func (a *Adviser) asksTLSA(r *mail.Route, h *mail.Host) bool {
-	open := r.TLS == mail.TLSOpportunistic || r.TLS == mail.TLSRequired || r.TLS == mail.TLSDANE
+// name is validated, and neither the configuration nor the message's sender has
+// answered the question. LMTP has no DANE.
+func (a *Adviser) asksTLSA(r *mail.Route, h *mail.Host, wish mail.TLSWish) bool {
+	open := (r.TLS == mail.TLSOpportunistic || r.TLS == mail.TLSRequired) && wish != mail.WishOptional || r.TLS == mail.TLSDANE
 	return open && r.Secure && !r.LMTP && !h.Addr.IsValid() && !a.config.Load().NoDANE
 }
 
