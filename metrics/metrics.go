@@ -22,6 +22,7 @@ type Set struct {
 	DNS       *DNS
 	Spool     *Spool
 	HostTLS   *HostTLS
+	TLSRPT    *TLSRPT
 	DKIM      *DKIM
 	Suppress  *Suppress
 	Verdict   *Verdict
@@ -48,6 +49,7 @@ func New(r prometheus.Registerer) *Set {
 		DNS:       newDNS(f),
 		Spool:     newSpool(f),
 		HostTLS:   newHostTLS(f),
+		TLSRPT:    newTLSRPT(f),
 		DKIM:      newDKIM(f),
 		Suppress:  newSuppress(f),
 		Verdict:   newVerdict(f),

@@ -31,6 +31,7 @@ import (
 	"tenma/relay/delivery/dial"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
+	"tenma/relay/mail"
 	"tenma/relay/mailbox"
 	"tenma/relay/mailbox/imap"
 	"tenma/relay/mailbox/pop3"
@@ -142,7 +143,8 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	}
 	r.hosttls = hosttls.New(c.HostTLS, hosttls.Deps{
 		Resolver: r.dns, Dialer: o.Dialer, Public: dial.Public, Roots: o.Roots, Metrics: m.HostTLS, Log: o.Log,
-		Keeper: &keep{fs: o.FS, dir: c.DataDir, name: config.PoliciesFile},
+		Keeper:  &keep{fs: o.FS, dir: c.DataDir, name: config.PoliciesFile},
+		Results: func(result *mail.TLSResult) { r.tlsrpt.Count(result) },
 	})
 	r.router = route.New(c.Route, r.dns, r.hosttls)
 	people := c.Auth
@@ -234,8 +236,9 @@ func (r *Relay) announceMaildirs(c *config.Config) {
 // newStages makes what moves mail, from the far end to the near.
 func (r *Relay) newStages(o Options, m *metrics.Set) error {
 	c := o.Config
+	r.newReports(o, m)
 	r.delivery = delivery.New(c.Delivery, delivery.Deps{
-		Resolver: resolver{r.dns}, Dialer: o.Dialer, Guard: r.hosttls, Results: r.hosttls, Roots: o.Roots, Renderer: r.renderer, Metrics: m.Delivery,
+		Resolver: resolver{r.dns}, Dialer: o.Dialer, Guard: r.hosttls, Results: results{r.hosttls, r.tlsrpt}, Roots: o.Roots, Renderer: r.renderer, Metrics: m.Delivery,
 		Log: o.Log, Seed: o.Seed,
 	})
 	notices := c.Bounce

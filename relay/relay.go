@@ -42,6 +42,7 @@ import (
 	"tenma/relay/policy/tenant"
 	"tenma/relay/policy/verdict"
 	"tenma/relay/queue"
+	"tenma/relay/tlsrpt"
 	"tenma/spool"
 )
 
@@ -102,6 +103,7 @@ type Relay struct {
 	delivery   *delivery.Client
 	composer   *bounce.Composer
 	queue      *queue.Queue
+	tlsrpt     *tlsrpt.Stage
 	intake     *intake.Server
 	ingress    *ingress.Server
 	imap       *imap.Server
@@ -174,6 +176,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		{"queue", r.queue.Run},
 		{"delivery", r.delivery.Run},
 		{"mailbox", r.mailbox.Run},
+		{"tlsrpt", r.tlsrpt.Run},
 		{"sources", r.checkSources},
 		{"dkim", r.rotation.Run},
 		{"hosttls", r.hosttls.Run},
@@ -305,6 +308,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.suppress.Apply(c.Suppress)
 	r.desk.Apply(deskConfig(c))
 	r.delivery.Apply(c.Delivery)
+	r.tlsrpt.Apply(c.TLSRPT)
 	r.queue.Apply(c.Queue)
 	r.intake.Apply(c.Intake)
 	r.recipients.apply(c)

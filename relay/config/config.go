@@ -27,6 +27,7 @@ import (
 	"tenma/relay/policy/tenant"
 	"tenma/relay/policy/verdict"
 	"tenma/relay/queue"
+	"tenma/relay/tlsrpt"
 	"tenma/relay/wire/smtp"
 )
 
@@ -68,6 +69,7 @@ type Config struct {
 	Suppress  suppress.Config
 	Verdict   verdict.Config
 	Returns   returns.Config
+	TLSRPT    tlsrpt.Config
 }
 
 // TLS says which certificate the listeners show.
@@ -113,6 +115,7 @@ const (
 	ReturnsKeysFile = "returns-keys"
 	PoliciesFile    = "mta-sts.jsonl"
 	SuppressDir     = "suppressions"
+	TLSRPTFile      = "tlsrpt.jsonl"
 	LogDir          = "log"
 	SpoolDir        = "spool"
 	SelfCert        = "self-signed.crt"

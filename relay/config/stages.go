@@ -54,6 +54,7 @@ func (r *reader) config(root *document.Table) *Config {
 	r.returns(s.Sub("returns"), c)
 	r.dkim(s, c)
 	r.tenants(s, c)
+	r.tlsrpt(s.Sub("tlsrpt"), c)
 	s.Close()
 	r.useful(c)
 	r.derive(c)

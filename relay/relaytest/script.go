@@ -122,6 +122,8 @@ func commands() map[string]command {
 			ts.Check(err)
 			world(ts).Net.Blackhole(a, len(args) == 1)
 		},
+		"collector": cmdCollector,
+		"reports":   cmdReports,
 		"zone": func(ts *testscript.TestScript, neg bool, args []string) {
 			need(ts, neg, args, 1)
 			ts.Check(world(ts).DNS.SetZone(world(ts).withKeys(ts.ReadFile(args[0]))))

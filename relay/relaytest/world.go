@@ -67,6 +67,7 @@ type World struct {
 
 	certs    map[string]*tls.Config // of receivers
 	policies map[string]*policyHost // by domain
+	posts    map[string]*posts      // by the collector's host
 	registry *prometheus.Registry   // of the running relay
 
 	relay *relay.Relay
@@ -85,7 +86,7 @@ func New(t TB, dir, zone string) *World {
 	return &World{
 		Net: fakenet.New(), DNS: dnstest.New(zone), Dir: dir, t: t, disk: vfs.NewCrashableMem(), random: rand.New(rand.NewPCG(1, 2)),
 		ctx: ctx, cancel: cancel, receivers: map[string]*internet.Receiver{}, arrived: make(chan struct{}), keys: map[string][]string{},
-		broken: new(atomic.Bool), certs: map[string]*tls.Config{}, policies: map[string]*policyHost{},
+		broken: new(atomic.Bool), certs: map[string]*tls.Config{}, policies: map[string]*policyHost{}, posts: map[string]*posts{},
 	}
 }
 
