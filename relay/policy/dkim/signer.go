@@ -34,11 +34,12 @@ type Signer struct {
 	library func() (library, error) // opens it when called first
 }
 
-// keySet is one configuration, loaded; it never changes.
+// keySet is one configuration, loaded; it never changes but for what was told of it.
 type keySet struct {
-	domains map[smtp.Domain][]loaded
-	granted *grants
-	infos   []Info
+	domains   map[smtp.Domain][]loaded
+	granted   *grants
+	unaligned unaligned
+	infos     []Info
 }
 
 type loaded struct {
@@ -117,19 +118,6 @@ func (s *Signer) load(c Config) (*keySet, error) {
 	return set, nil
 }
 
-// find gives the keys of d or of the nearest domain above it: a signature by a
-// parent is aligned too (relaxed alignment, RFC 7489 section 3.1.1).
-func (s *keySet) find(d smtp.Domain) []loaded {
-	for d != "" {
-		if keys := s.domains[d]; keys != nil {
-			return keys
-		}
-		_, above, _ := strings.Cut(string(d), ".")
-		d = smtp.Domain(above)
-	}
-	return nil
-}
-
 // Wants reports whether Sign may have something to sign. It looks at the
 // envelope alone; where that does not tell for sure, the answer is yes.
 func (s *Signer) Wants(e *mail.Envelope) bool {
@@ -191,9 +179,12 @@ func (s *Signer) Sign(ctx context.Context, e *mail.Envelope, body io.Reader) ([]
 	if err != nil {
 		return nil, fmt.Errorf("dkim: %w", err)
 	}
-	keys := set.choose(e, section)
+	keys, aligned := set.choose(e, section)
 	if keys == nil {
 		return nil, nil
+	}
+	if !aligned {
+		s.tellUnaligned(set, section, keys[0].Domain)
 	}
 	for _, k := range keys {
 		if k.err != nil {
@@ -206,21 +197,6 @@ func (s *Signer) Sign(ctx context.Context, e *mail.Envelope, body io.Reader) ([]
 		return nil, fmt.Errorf("dkim: %w", err)
 	}
 	return m.sign(keys, hash)
-}
-
-// choose picks the keys for a message.
-func (s *keySet) choose(e *mail.Envelope, h header.Section) []loaded {
-	var keys []loaded
-	if from, ok := header.FirstMailbox(h.Text("From")); ok {
-		keys = s.find(from.Domain)
-	}
-	if keys == nil {
-		keys = s.find(e.Sender.Domain)
-	}
-	if keys == nil || !s.granted.let(e, keys[0].Domain) {
-		return nil
-	}
-	return keys
 }
 
 // desk is where one message is signed. Desks are used again.
