@@ -2,6 +2,7 @@ package classify
 
 import (
 	"slices"
+	"strings"
 
 	"tenma/relay/mail"
 	"tenma/relay/wire/smtp"
@@ -70,7 +71,7 @@ func (c *Classifier) Classify(r Reply) mail.Diagnosis {
 
 func (c *Classifier) decide(r *Reply, text string) mail.Diagnosis {
 	notes := ""
-	if text == "" || r.Code == 0 {
+	if (text == "" || r.Code == 0) && !definite(r.Status) {
 		notes = plainText(r.Notes)
 	}
 	for _, t := range []string{text, notes} {
@@ -82,11 +83,18 @@ func (c *Classifier) decide(r *Reply, text string) mail.Diagnosis {
 		}
 	}
 	for i := range c.plain {
-		if p := &c.plain[i]; p.fits(r) {
+		if p := &c.plain[i]; p.fits(r) && !(p.wordless && hasWords(text)) {
 			return p.diagnosis
 		}
 	}
 	return mail.Diagnosis{}
+}
+
+// definite reports a status that leaves no doubt, of the address or the mailbox
+// or the next hop (RFC 3463 sections 3.2, 3.3 and 3.5). Beside it, the text
+// around, which is much the same for every failure, does not count.
+func definite(s smtp.Status) bool {
+	return s[2] != 0 && (s[1] == 1 || s[1] == 2 || s[1] == 4 && (s[2] == 4 || s[2] == 6))
 }
 
 // bounded is how severe a reply can be that a rule calls hard.
@@ -122,6 +130,7 @@ type rule struct {
 	code      []codePattern
 	command   []string
 	from      from
+	wordless  bool
 }
 
 type from uint8
@@ -145,6 +154,11 @@ func (u *rule) fits(r *Reply) bool {
 		return false
 	}
 	return true
+}
+
+// hasWords reports a plain text that has more than addresses and numbers.
+func hasWords(t string) bool {
+	return strings.ContainsFunc(t, func(c rune) bool { return c >= 'a' && c <= 'z' || c >= 0x80 })
 }
 
 func (u *rule) says(t string, h *heads) bool { return anyIn(u.text, t, h) && !anyIn(u.not, t, h) }

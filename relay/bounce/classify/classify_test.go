@@ -185,6 +185,7 @@ func TestLoadErrors(t *testing.T) {
 		head + "status = [\"3.1.1\"]":            "no status",
 		head + "from = \"them\"":                 `"remote" or "ours"`,
 		head + "not = [\"a\"]":                   "not needs text",
+		head + "wordless = true\ntext = [\"a\"]": "wordless goes without text",
 		"[[rule]]\nname = \"x\"\nclass = \"no\"": `there is no class "no"`,
 		strings.Replace(head, "soft", "weak", 1): `there is no severity "weak"`,
 		strings.Replace(head, "retry", "run", 1): `there is no action "run"`,

@@ -35,6 +35,7 @@ type ruleEntry struct {
 	Code     []string `toml:"code"`    // "550", "55x", "4xx", "none"
 	Command  []string `toml:"command"` // "RCPT", ...; "" where nobody knows
 	From     string   `toml:"from"`    // "remote" or "ours"; "": either
+	Wordless bool     `toml:"wordless"`
 }
 
 // Bounds of a file of rules, far above what anybody writes.
@@ -140,7 +141,7 @@ func (c *Classifier) add(e *ruleEntry) error {
 }
 
 func (e *ruleEntry) compile() (u rule, err error) {
-	u = rule{command: e.Command, diagnosis: mail.Diagnosis{Rule: e.Name}}
+	u = rule{command: e.Command, wordless: e.Wordless, diagnosis: mail.Diagnosis{Rule: e.Name}}
 	if u.diagnosis.Class, err = mail.ParseClass(e.Class); err != nil {
 		return u, err
 	}
@@ -181,6 +182,9 @@ func (e *ruleEntry) compile() (u rule, err error) {
 	}
 	if u.text == nil && u.not != nil {
 		return u, errors.New("not needs text beside it")
+	}
+	if u.text != nil && u.wordless {
+		return u, errors.New("wordless goes without text")
 	}
 	return u, nil
 }

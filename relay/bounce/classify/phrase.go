@@ -16,7 +16,7 @@ const (
 )
 
 // plainText makes the texts of different systems alike: small letters, one
-// space for any white space, "@" for an address, so that no local part counts as
+// space for any white space and for "_", "@" for an address, so that no local part counts as
 // a word, and no reply codes, which stand before each line of a long reply.
 func plainText(s string) string {
 	s = s[:min(len(s), maxText)]
@@ -64,6 +64,8 @@ func appendWord(b *strings.Builder, w string) {
 		switch {
 		case r == '\u2019' || r == '\u2018' || r == '`': // apostrophes of typographers
 			r = '\''
+		case r == '_':
+			r = ' '
 		case r == utf8.RuneError:
 			r = '?'
 		default:
@@ -88,7 +90,7 @@ type phrase struct {
 func parsePhrase(s string) phrase {
 	var p phrase
 	s, p.anchored = strings.CutPrefix(s, "^")
-	for piece := range strings.SplitSeq(s, "*") {
+	for piece := range strings.SplitSeq(strings.ReplaceAll(s, "_", " "), "*") {
 		if piece = strings.TrimSpace(strings.ToLower(piece)); piece != "" {
 			p.pieces = append(p.pieces, piece)
 		}

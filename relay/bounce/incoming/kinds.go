@@ -9,12 +9,13 @@ import (
 )
 
 var (
-	reporters = regexp.MustCompile(`(?i)(?:mailer-?daemon|post_?master|mail[ .-]?delivery|mail (?:administrator|system|delivery)|mailerdaemon)`)
-	titles    = regexp.MustCompile(`(?i)(?:undeliver|delivery (?:status|failure|failed|report|has failed|notification|delayed)|failure notice|failure notification|returned mail|mail (?:failure|delivery|system error|status)|returned to sender|not be delivered|non-?deliver|message (?:status|delivery)|delivery has failed|loop alert|delayed mail|bounced?\b|delivery problem|unzustellbar|nicht zugestellt|no entregad|non remis|échec|配信|届けられ|不達|送信できま|退信)`)
-	says      = regexp.MustCompile(`(?i)(?:(?:could|can|was|were|has|have|been|is) ?(?:not|n't|unable to)? (?:be )?(?:delivered|delayed|undeliverable)|unable to deliver|undeliverable|did not reach|could not be delivered|delivery (?:to|of|has) .{0,60}fail|returned to you|were unable to deliver|permanent (?:fatal )?errors?|could not be sent|not been delivered|you are not (?:a )?member|trouble delivering|送信できません|配信できません)`)
+	daemon    = regexp.MustCompile(`(?i)mailer[-_ ]?daemon`)
+	reporters = regexp.MustCompile(`(?i)(?:post_?master|mail[ .-]?delivery|mail (?:administrator|system|delivery|service)|mdaemon|system administrator)`)
+	titles    = regexp.MustCompile(`(?i)(?:undeliver|delivery (?:status|failure|failed|report|has failed|notification|delayed)|failure notice|failure notification|returned mail|mail (?:failure|delivery|system error|status)|returned to sender|not be delivered|non-?deliver|message (?:status|delivery)|delivery has failed|loop alert|delayed mail|bounced?\b|delivery problem|could ?n.t be (?:sent|delivered)|failed mail|mail failed|mail error|mail(?:box)? (?:is )?full|returning to sender|user unknown|unknown user|unzustellbar|nicht zugestellt|zustell(?:ung|fehler)|no entregad|no se (?:ha )?p(?:udo|odido) entreg|não entreg|mancat[ao] (?:consegna|recapito)|non remis|échec|niet (?:bezorgd|afgeleverd)|onbestelbaar|kunne ikke leveres|olevererbar|niedostarcz|недостав|не доставлен|配信|届けられ|不達|送信できま|退信|投递失败|投遞失敗|반송|전송 ?실패)`)
+	says      = regexp.MustCompile(`(?i)(?:(?:could|can|was|were|has|have|been|is) ?(?:not|n't|unable to)? (?:be )?(?:delivered|delayed|undeliverable)|unable to deliver|undeliverable|did not reach|could not be delivered|delivery (?:to|of|has) .{0,60}fail|returned to you|were unable to deliver|permanent (?:fatal )?errors?|could not be sent|not been delivered|you are not (?:a )?member|trouble delivering|could not deliver|cannot deliver|(?:was|been) (?:rejected|refused|blocked) (?:by|due|because)|no such user|user (?:is )?(?:unknown|not known)|not a valid user|nicht (?:zugestellt|ausgeliefert)|no (?:pudo|ha podido|se pudo) (?:ser )?entreg|não (?:pôde|pode) ser (?:enviad|entreg)|n.a pas pu (?:être|etre)|impossibile (?:consegnare|recapitare)|niet (?:worden )?(?:bezorgd|afgeleverd)|не (?:может|могло) быть доставлено|невозможно доставить|无法(?:投递|送达|发送|到达)|無法(?:投遞|送達|傳送)|送信できません|配信できません)`)
 	delayed   = regexp.MustCompile(`(?i)(?:delay(?:ed)?\b|not yet (?:been )?deliver|will be retried|(?:do not|don't|no) need to re-?send|warning message only|still being retried|continue trying)`)
 	failed    = regexp.MustCompile(`(?i)(?:permanent (?:fatal )?error|failed permanently|given up|giving up|will not (?:continue|be retried)|returned to sender)`)
-	away      = regexp.MustCompile(`(?i)^\s*(?:auto(?:matic(?:ally)?|mated)?[ :_-]*(?:re(?:ply|sponse|plied)|response|answer|generated)|auto ?:|out of (?:the )?office|ooo\b|away\b|vacation|on (?:vacation|leave|holiday)|abwesen|automatische antwort|r[ée]ponse automatique|absence|fuera de|respuesta autom|resposta autom|risposta autom|автоответ|自動(?:返信|応答)|不在|自动回复|自動回覆)`)
+	away      = regexp.MustCompile(`(?i)^\s*(?:auto(?:matic(?:ally)?|mated)?[ :_-]*(?:re(?:ply|sponse|plied)|response|answer|generated)|auto ?:|(?:i am |i'm )?out of (?:the )?office|ooo\b|away\b|vacation|on (?:vacation|leave|holiday)|abwesen|automatische antwort|automatisch antwoord|afwezig|automatisk(?:t)? svar|autosvar|r[ée]ponse automatique|absence|fuera de|respuesta autom|resposta autom|risposta autom|\[?automatyczna odpowied|nieobecno|автоответ|otomatik yan|自動(?:返信|応答)|不在|自动回复|自動回覆|부재중|자동 ?(?:응답|회신))`)
 )
 
 // looksReported tells a report without a delivery status from other mail.
@@ -23,14 +24,21 @@ func (p *pieces) looksReported() bool {
 		return true
 	}
 	signs := 0
+	from := mime.DecodeHeader(p.head.Text("From"))
+	if daemon.MatchString(from) && !p.automatic() { // nothing else writes in that name
+		return true
+	}
 	if rp, ok := p.head.Get("Return-Path"); ok && strings.Trim(rp.Text(), "<> ") == "" {
 		signs++ // RFC 5321 section 4.5.5
+	}
+	if daemon.MatchString(from) {
+		signs++
 	}
 	for _, sign := range []struct {
 		re   *regexp.Regexp
 		text string
 	}{
-		{reporters, mime.DecodeHeader(p.head.Text("From"))},
+		{reporters, from},
 		{titles, mime.DecodeHeader(p.head.Text("Subject"))},
 		{says, p.text},
 	} {

@@ -12,6 +12,8 @@ var (
 	// A reply code where replies have one: at the start of a line, or behind a
 	// colon, a bracket or a word that announces it.
 	replyCode = regexp.MustCompile(`(?im)(?:^[ \t]*|[:;<(\[#,>"] ?|\b(?:said|error|code|reply|reason|response|responsecode|returned|with|error_code ?:) ?:? ?)([45]\d\d)(?:[ ,;:.)\]-]|$)`)
+	// What follows three digits of a telephone number: "(480) 624-2500".
+	telephone = regexp.MustCompile(`^\)?[ .-]?\d{3}[ .-]\d{4}`)
 	// An enhanced status that is no part of an address or a version.
 	statusCode = regexp.MustCompile(`(?:^|[^\d.])([245]\.\d{1,3}\.\d{1,3})(?:[^\d.]|\.(?:[^\d]|$)|$)`)
 )
@@ -27,10 +29,20 @@ type reply struct {
 func findReply(s string) (r reply) {
 	r.at = -1
 	rest := s
-	if at := replyCode.FindStringSubmatchIndex(s); at != nil {
-		r.at = at[2]
-		r.code, _ = strconv.Atoi(s[at[2]:at[3]])
-		rest = s[at[2]:]
+	for from := 0; ; {
+		at := replyCode.FindStringSubmatchIndex(s[from:])
+		if at == nil {
+			break
+		}
+		start, end := from+at[2], from+at[3]
+		if rest := telephone.FindString(s[end:min(len(s), end+len(") 000-0000"))]); rest != "" {
+			from = end + len(rest)
+			continue
+		}
+		r.at = start
+		r.code, _ = strconv.Atoi(s[start:end])
+		rest = s[start:]
+		break
 	}
 	rest, _, _ = strings.Cut(rest, "\n\n")
 	r.text = strings.TrimSpace(rest)
