@@ -44,8 +44,9 @@ func (c *Classifier) Outcome(o *mail.Outcome) mail.Diagnosis {
 	return c.Classify(Of(o))
 }
 
-// Classify gives the diagnosis. The rules with text are tried on Text, then on
-// Notes (if Text is no reply), then the rules without.
+// Classify gives the diagnosis. The rules with text are tried on Text, first
+// without URLs and names of hosts, then on Notes (if Text is no reply), then the
+// rules without.
 func (c *Classifier) Classify(r Reply) mail.Diagnosis {
 	text := plainText(r.Text)
 	k := memoKey{code: r.Code, status: r.Status, command: r.Command, ours: r.Ours, text: text}
@@ -74,7 +75,11 @@ func (c *Classifier) decide(r *Reply, text string) mail.Diagnosis {
 	if (text == "" || r.Code == 0) && !definite(r.Status) {
 		notes = plainText(r.Notes)
 	}
-	for _, t := range []string{text, notes} {
+	tries := []string{text, notes}
+	if said := withoutNames(text); said != text { // "relay" of relay.b.test is no word
+		tries = []string{said, text, notes}
+	}
+	for _, t := range tries {
 		h := headsOf(t)
 		for i := range c.worded {
 			if w := &c.worded[i]; t != "" && w.fits(r) && w.says(t, h) {

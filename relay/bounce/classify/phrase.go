@@ -78,6 +78,32 @@ func appendWord(b *strings.Builder, w string) {
 // trailing counts the full stops at the end.
 func trailing(s string) int { return len(s) - len(strings.TrimRight(s, ".")) }
 
+// withoutNames is a plain text without URLs and names of hosts, whose parts look
+// like words.
+func withoutNames(t string) string {
+	if !strings.Contains(t, ".") {
+		return t
+	}
+	var b strings.Builder
+	for w := range strings.SplitSeq(t, " ") {
+		if strings.Contains(w, "://") || isHost(strings.Trim(w, "<>()[]{}.,;:'\"")) {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(w)
+	}
+	return b.String()
+}
+
+// isHost reports "mx.b.test" and "mx.b.test[192.0.2.1]", but no end of a sentence
+// whose space was forgotten.
+func isHost(w string) bool {
+	dot := strings.IndexByte(w, '.')
+	return dot > 0 && dot < len(w)-2 && !strings.Contains(w, "@") && isWord(w[dot-1]) && isWord(w[dot+1]) && isWord(w[dot+2])
+}
+
 // phrase is what to look for: pieces that follow each other, with at most maxGap
 // octets between two. A piece that starts with a letter or digit starts a word;
 // it may end inside one, so that "quota exceed" finds "quota exceeded".

@@ -93,7 +93,7 @@ func Read(r io.ReaderAt, size int64) (*Message, error) {
 	}
 	for i := range m.Recipients {
 		t := &m.Recipients[i]
-		t.Text, t.Notes = clip(t.Text, maxWords), clip(t.Notes, maxWords)
+		t.Text, t.Notes = clip(inReply.ReplaceAllString(t.Text, ""), maxWords), clip(inReply.ReplaceAllString(t.Notes, ""), maxWords)
 	}
 	return m, nil
 }

@@ -11,7 +11,7 @@ import (
 var (
 	// A reply code where replies have one: at the start of a line, or behind a
 	// colon, a bracket or a word that announces it.
-	replyCode = regexp.MustCompile(`(?im)(?:^[ \t]*|[:;<(\[#,>"] ?|\b(?:said|error|code|reply|reason|response|responsecode|returned|with|error_code ?:) ?:? ?)([45]\d\d)(?:[ ,;:.)\]-]|$)`)
+	replyCode = regexp.MustCompile(`(?im)(?:^[ \t]*|[:;<(\[#,>"] ?|<-- ?|\b(?:said|error|code|reply|reason|response|responsecode|returned|with|error_code ?:) ?:? ?)([45]\d\d)(?:[ ,;:.)\]-]|$)`)
 	// What follows three digits of a telephone number: "(480) 624-2500".
 	telephone = regexp.MustCompile(`^\)?[ .-]?\d{3}[ .-]\d{4}`)
 	// An enhanced status that is no part of an address or a version.
@@ -68,10 +68,15 @@ var stages = []struct {
 	{regexp.MustCompile(`(?i)refused to talk to me|after initial connection|connected to \S+ but greeting failed|in reply to (?:the )?(?:initial|banner|connect)`), "CONNECT"},
 }
 
+// Transcripts of a dialogue. Programs mark who speaks in many ways, some by arrows
+// the other way round, behind a date or a name; some not at all.
 var (
-	sent     = regexp.MustCompile(`(?im)^[ \t]*>>> ([a-z]+)`)
-	got      = regexp.MustCompile(`(?m)^[ \t]*<<< [45]\d\d[ -]`)
+	sent     = regexp.MustCompile(`(?im)^[^\n]{0,60}?(?:>>>|-->|<<<|\bsen[dt]:|\bC:)[ \t]*(helo|ehlo|starttls|auth|mail|rcpt|data|bdat|quit)\b`)
+	got      = regexp.MustCompile(`(?im)^[^\n]{0,60}?(?:<<<|<--|>>>|\brecv:|\bS:|replied:)[ \t]*[45]\d\d[ -]`)
 	needRcpt = regexp.MustCompile(`(?i)<<< [45]\d\d[ -].*(?:rcpt|recipient)`)
+	unmarked = regexp.MustCompile(`(?im)^[ \t]*(mail|rcpt|data)\b[^\n]*\n[ \t]*[45]\d\d[ -]`)
+	// What Postfix adds to a reply; commandIn has read it.
+	inReply = regexp.MustCompile(`(?i)\s*\(in\s+reply\s+to\s[^)]{0,60}\)?`)
 )
 
 // commandIn tells which command was answered with a failure, "" if the text does
@@ -101,6 +106,9 @@ func commandIn(s string) string {
 		if st.words.MatchString(s) {
 			return st.command
 		}
+	}
+	if at := unmarked.FindStringSubmatch(s); at != nil {
+		return strings.ToUpper(at[1])
 	}
 	return ""
 }
