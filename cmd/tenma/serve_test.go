@@ -74,6 +74,7 @@ listen = [
   { protocol = "smtp", address = "127.0.0.1:0", relay_from = ["127.0.0.0/8"] },
   { protocol = "http", address = "127.0.0.1:0" },
 ]
+spool = { min_free_disk = "1MiB" } # however full the machine is
 route = [{ domain = "*", to = "smtp://` + to + `" }]
 `
 	write := func(text string) {
@@ -153,7 +154,7 @@ route = [{ domain = "*", to = "smtp://` + to + `" }]
 	}
 	write(text + "colour = \"blue\"\n")
 	signal(syscall.SIGHUP)
-	await(`the former stays in force: ` + path + `:8:1: unknown key`)
+	await(`the former stays in force: ` + path + `:9:1: unknown key`)
 	write(text)
 	signal(syscall.SIGHUP)
 	await("configuration reloaded")
