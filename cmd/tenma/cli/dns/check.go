@@ -57,6 +57,9 @@ func (x *checkCommand) Run(ctx context.Context, c *cli.Console) error {
 		return err
 	}
 	v := verdicts{Domain: string(d), Findings: dnscheck.Check(ctx, sender, dns, newProbe(cfg.Hostname, dns))}
+	if why, deaf := v.deaf(); deaf && !x.JSON {
+		return fmt.Errorf("nothing can be said of %s: %s", d, why)
+	}
 	v.OK = !slices.ContainsFunc(v.Findings, func(f dnscheck.Finding) bool { return f.Punished() })
 	if x.JSON {
 		err = c.JSON(v)
@@ -92,6 +95,20 @@ func (x *checkCommand) sender(ctx context.Context, cfg *config.Config, d smtp.Do
 		s.Keys = append(s.Keys, dnscheck.Key{Name: k.Name, Record: k.Record, Next: k.phase == rotation.Next})
 	}
 	return s, err
+}
+
+// deaf reports that the DNS has answered nothing, and how it put that.
+func (v *verdicts) deaf() (why string, deaf bool) {
+	for _, f := range v.Findings {
+		switch f.Verdict {
+		case dnscheck.Unknown:
+			why = f.Why
+		case dnscheck.Advice: // may be about the configuration
+		default:
+			return "", false
+		}
+	}
+	return why, why != ""
 }
 
 // marks are how a verdict looks in the first column: what must be seen is in
