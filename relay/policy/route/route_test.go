@@ -484,3 +484,20 @@ func TestSecure(t *testing.T) {
 		})
 	}
 }
+
+// Mail about our mail stays here, in a lane of its own, whatever a smarthost is told
+// to take; what lies below that domain is nobody's.
+func TestReturns(t *testing.T) {
+	world := route.Rule{Domain: "*", Kind: mail.ByHost, Hosts: []mail.Host{{Name: "smart.test"}}}
+	below := route.Rule{Domain: "*.here.test", Kind: mail.Discard}
+	a := route.New(route.Config{Local: []smtp.Domain{"here.test"}, Returns: "r.here.test", Rules: []route.Rule{below, world}}, nil, nil)
+	for d, want := range map[smtp.Domain]string{"r.here.test": "default->(returns)", "here.test": "default->(local)", "x.here.test": "default->(discard)", "x.r.here.test": "default->(discard)"} {
+		r, o := a.Route(t.Context(), d, nil)
+		if o != nil || string(r.Lane) != want || (r.Kind == mail.Local) != (d == "r.here.test" || d == "here.test") {
+			t.Errorf("%s: %+v, %+v", d, r, o)
+		}
+	}
+	if r, _ := route.New(route.Config{Rules: []route.Rule{world}}, nil, nil).Route(t.Context(), "", nil); r.Lane == "default->(returns)" {
+		t.Error("without a domain for it, nothing is")
+	}
+}
