@@ -42,7 +42,7 @@ func records(t *testing.T, journal, kind string) (all []outOfBand) {
 
 // TestInteropReturns hands mail to Postfix, Exim and OpenSMTPD, which take it and
 // find out later that they cannot deliver it. What they return comes by the relay's
-// own listener and is traced to message and recipient.
+// own listener and is traced to message and recipient, to whom no more mail is taken.
 func TestInteropReturns(t *testing.T) {
 	t.Parallel()
 	smtp := freePort(t, "127.0.0.1")
@@ -97,6 +97,16 @@ func TestInteropReturns(t *testing.T) {
 	for _, d := range domains {
 		if !seen["gone@"+d] {
 			t.Errorf("nothing came back from %s", d)
+		}
+	}
+	if _, err := v.ask("MAIL FROM:<a@src.test>\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range domains {
+		for name, want := range map[string]string{"u3": "250", "gone": "550 5.7.1"} {
+			if reply, _ := v.ask("RCPT TO:<" + name + "@" + d + ">\r\n"); !strings.HasPrefix(reply, want) {
+				t.Errorf("%s@%s is answered %q, want %s", name, d, reply, want)
+			}
 		}
 	}
 	relay.term()

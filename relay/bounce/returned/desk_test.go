@@ -32,6 +32,7 @@ type rig struct {
 	suppressed []returned.Finding
 	sent       map[string]*mail.Envelope
 	body       string // of what was sent on
+	read       int    // octets of bodies
 	openErr    error
 	err        error // of suppression and outbox
 }
@@ -85,6 +86,18 @@ type stored struct{ *strings.Reader }
 
 func (stored) Close() error { return nil }
 
+// counted counts what is read.
+type counted struct {
+	stored
+	read *int
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.stored.Read(p)
+	*c.read += n
+	return n, err
+}
+
 // take has a message for some addresses read, and gives what became of it.
 func (r *rig) take(text string, to ...smtp.Address) []mail.Outcome {
 	r.t.Helper()
@@ -95,7 +108,7 @@ func (r *rig) take(text string, to ...smtp.Address) []mail.Outcome {
 		a.To = append(a.To, i)
 	}
 	a.Open = func(context.Context) (spool.Body, error) {
-		return stored{strings.NewReader(strings.ReplaceAll(text, "\n", "\r\n"))}, r.openErr
+		return counted{stored{strings.NewReader(strings.ReplaceAll(text, "\n", "\r\n"))}, &r.read}, r.openErr
 	}
 	var all []mail.Outcome
 	r.desk.Deliver(r.t.Context(), a, func() *mail.Attempt { return nil }, func(got *mail.Attempt, outs []mail.Outcome) {
@@ -302,10 +315,13 @@ func TestBounded(t *testing.T) {
 		if len(r.events) == 0 || len(r.events) > 16 {
 			t.Errorf("%d events", len(r.events))
 		}
-		r.events = nil
+		r.events, r.read = nil, 0
 		r.take(status("To: ann@b.test\n", gone)+strings.Repeat("x\n", 4*returned.MaxRead), r.path())
 		if len(r.events) != 1 {
 			t.Errorf("%d events of a long message", len(r.events))
+		}
+		if r.read > returned.MaxRead {
+			t.Errorf("%d octets were read", r.read)
 		}
 	})
 }

