@@ -3,22 +3,37 @@ package relay
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"tenma/relay/intake"
 	"tenma/relay/mail"
+	"tenma/relay/policy/returns"
 	"tenma/relay/policy/verdict"
 	"tenma/relay/wire/header"
+	"tenma/relay/wire/smtp"
 )
 
 // judge shows strangers' mail to the adviser verdict.
-type judge struct{ *verdict.Adviser }
+type judge struct {
+	*verdict.Adviser
+	returns *returns.Adviser
+}
 
 func (j judge) Inspect(ctx context.Context, e *mail.Envelope) intake.Inspection {
+	if cameBack(j.returns.Domain(), e) {
+		return nil
+	}
 	if i := j.Begin(ctx, e); i != nil {
 		return i
 	}
 	return nil
+}
+
+// cameBack reports mail about our mail. It needs no judge: its proof is the address to
+// which it comes, and the hosts that return mail often pass no check of their own.
+func cameBack(domain smtp.Domain, e *mail.Envelope) bool {
+	return domain != "" && !slices.ContainsFunc(e.Recipients, func(r mail.Recipient) bool { return r.Address.Domain != domain })
 }
 
 // unwanted joins what reports fields that go before a message is stored.

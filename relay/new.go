@@ -260,7 +260,7 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 		Spool: r.spool, Record: r.maillog, Senders: r.people, Tenants: r.tenants,
 		PerRecipient: []intake.PerRecipient{&verp{r.returns, r.tenants}}, Metrics: m.Intake, Log: o.Log, Random: o.Random,
 		Unwanted:   unwanted(r.verdict.Forged),
-		Inspectors: []intake.Inspector{judge{r.verdict}},
+		Inspectors: []intake.Inspector{judge{r.verdict, r.returns}},
 	})
 	return nil
 }

@@ -23,7 +23,7 @@ import (
 
 // rig is a desk and all that it talks to.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	adviser *returns.Adviser
 	desk    *returned.Desk
 	ours    mail.Reference // a message of ours that was accepted now
@@ -57,29 +57,32 @@ func (r *rig) Send(_ context.Context, key string, e *mail.Envelope, body io.Writ
 
 func address(local string) smtp.Address { return smtp.Address{Local: local, Domain: "r.sender.test"} }
 
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	a, err := returns.New(returns.Config{
+		Domain: "r.sender.test", Complaints: address("fbl"), People: true,
+		KeyFile: filepath.Join(t.TempDir(), "keys"), Life: 30 * 24 * time.Hour, Tenants: []string{"shop"},
+	}, returns.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := classify.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, adviser: a, sent: map[string]*mail.Envelope{}, ours: mail.Reference{
+		ID: spool.NewID(time.Now(), [10]byte{1}), Recipient: smtp.Address{Local: "ann", Domain: "b.test"}, Tenant: "shop", Campaign: "spring",
+	}}
+	r.desk = returned.New(returned.Config{Field: returns.FieldName, Postmaster: smtp.Address{Local: "postmaster", Domain: "sender.test"}}, returned.Deps{
+		Reader: func() *bounce.Reader { return bounce.NewReader(rules) }, Tracer: a, Suppressor: r, Outbox: r, Record: r,
+	})
+	return r
+}
+
 // within runs a test in a bubble, with a rig.
 func within(t *testing.T, f func(r *rig)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		a, err := returns.New(returns.Config{
-			Domain: "r.sender.test", Complaints: address("fbl"), People: true,
-			KeyFile: filepath.Join(t.TempDir(), "keys"), Life: 30 * 24 * time.Hour, Tenants: []string{"shop"},
-		}, returns.Deps{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		rules, err := classify.Load("")
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &rig{t: t, adviser: a, sent: map[string]*mail.Envelope{}, ours: mail.Reference{
-			ID: spool.NewID(time.Now(), [10]byte{1}), Recipient: smtp.Address{Local: "ann", Domain: "b.test"}, Tenant: "shop", Campaign: "spring",
-		}}
-		r.desk = returned.New(returned.Config{Field: returns.FieldName, Postmaster: smtp.Address{Local: "postmaster", Domain: "sender.test"}}, returned.Deps{
-			Reader: func() *bounce.Reader { return bounce.NewReader(rules) }, Tracer: a, Suppressor: r, Outbox: r, Record: r,
-		})
-		f(r)
-	})
+	synctest.Test(t, func(t *testing.T) { f(newRig(t)) })
 }
 
 type stored struct{ *strings.Reader }
@@ -332,18 +335,18 @@ func FuzzTake(f *testing.F) {
 	f.Add(complaint("abuse", "To: ann@b.test\n"))
 	f.Add("Auto-Submitted: auto-replied\n\nx\n")
 	f.Add("X-Tenma-Ref: x\n\n")
+	r := newRig(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		within(t, func(r *rig) {
-			for _, to := range []smtp.Address{r.path(), address("fbl")} {
-				if out := r.take(text, to)[0]; out.Fate() != mail.Sent {
-					t.Errorf("%+v", out)
-				}
+		r.t, r.events, r.suppressed = t, nil, nil
+		for _, to := range []smtp.Address{r.path(), address("fbl")} {
+			if out := r.take(text, to)[0]; out.Fate() != mail.Sent {
+				t.Errorf("%+v", out)
 			}
-			for _, s := range r.suppressed {
-				if s.ID != r.ours.ID {
-					t.Errorf("%+v is not proven", s)
-				}
+		}
+		for _, s := range r.suppressed {
+			if s.ID != r.ours.ID {
+				t.Errorf("%+v is not proven", s)
 			}
-		})
+		}
 	})
 }
