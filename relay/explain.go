@@ -165,6 +165,8 @@ func (a *account) consequence() string {
 func (a *account) tellRoute() {
 	r := &a.route
 	switch {
+	case r.Returns:
+		a.tell("route", "mail about our mail", "it is the domain of [returns]; no [[route]] has a say")
 	case r.Rule > 0:
 		a.tell("route", fmt.Sprintf("[[route]] %d, domain = %q", r.Rule, r.Pattern), "the first that matches decides")
 	case r.Here:
@@ -220,7 +222,11 @@ func (a *account) tellKind() {
 	switch r.Kind {
 	case mail.Local:
 		a.Kind, a.Fate = "local", "local"
-		a.tell("lane", a.Lane, "it is put into the mailbox; no connection is made")
+		why := "it is put into the mailbox; no connection is made"
+		if a.route.Returns {
+			why = "it is read, and traced to the message that it is about; no connection is made"
+		}
+		a.tell("lane", a.Lane, why)
 		return
 	case mail.Discard:
 		a.Kind, a.Fate = "discard", "discard"

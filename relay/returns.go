@@ -96,5 +96,5 @@ func (s suppressor) Suppress(ctx context.Context, f *returned.Finding) error {
 
 // deskConfig is what the desk is told by a configuration.
 func deskConfig(c *config.Config) returned.Config {
-	return returned.Config{Field: returns.FieldName, Postmaster: postmaster(c)}
+	return returned.Config{Field: returns.FieldName, Hostname: c.Hostname, Postmaster: postmaster(c)}
 }

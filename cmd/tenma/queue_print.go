@@ -110,6 +110,8 @@ func (c *console) inFull(all []admin.Message) error {
 				rows = append(rows, []string{name, value})
 			}
 		}
+		add("return path", m.ReturnPath)
+		add("batch", m.Batch)
 		if m.Expire != nil {
 			add("expires", m.Expire.Local().Format(time.RFC3339))
 		}

@@ -14,6 +14,8 @@ import (
 type Message struct {
 	ID         string      `json:"id" doc:"names the message, also in the 250 reply and in the mail log"`
 	Sender     string      `json:"sender" doc:"envelope sender; empty for a DSN"`
+	ReturnPath string      `json:"return_path,omitempty" doc:"what goes out in the place of sender, signed"`
+	Batch      string      `json:"batch_id,omitempty" doc:"the id that the client was told, where its message was split into one for each recipient"`
 	Recipients []Recipient `json:"recipients"`
 	Received   time.Time   `json:"received" doc:"when it was accepted"`
 	Expire     *time.Time  `json:"expire,omitempty" doc:"when trying ends, if the message says so itself"`
@@ -129,6 +131,10 @@ func wireMessage(m queue.Message) Message {
 		Priority: int(e.Priority), Tenant: e.Tenant, Campaign: e.Campaign, Account: e.Account, HELO: e.HELO,
 		From: e.From, Subject: e.Subject, MessageID: e.MsgID,
 		Recipients: []Recipient{}, Lanes: []string{},
+	}
+	w.ReturnPath = e.ReturnPath.String()
+	if !e.Batch.IsZero() {
+		w.Batch = e.Batch.String()
 	}
 	if e.Client.IsValid() {
 		w.Client = e.Client.String()

@@ -26,6 +26,7 @@ const MaxRead = 1 << 20
 // Config is what a Desk is told.
 type Config struct {
 	Field      string       // name of the header field of ours that tells whose copy a message is
+	Hostname   string       // on the right of Message-IDs that are ours
 	Postmaster smtp.Address // who gets mail for people; zero: nobody, it is dropped
 }
 

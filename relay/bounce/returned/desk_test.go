@@ -73,7 +73,7 @@ func newRig(t testing.TB) *rig {
 	r := &rig{t: t, adviser: a, sent: map[string]*mail.Envelope{}, ours: mail.Reference{
 		ID: spool.NewID(time.Now(), [10]byte{1}), Recipient: smtp.Address{Local: "ann", Domain: "b.test"}, Tenant: "shop", Campaign: "spring",
 	}}
-	r.desk = returned.New(returned.Config{Field: returns.FieldName, Postmaster: smtp.Address{Local: "postmaster", Domain: "sender.test"}}, returned.Deps{
+	r.desk = returned.New(returned.Config{Field: returns.FieldName, Hostname: "mx.sender.test", Postmaster: smtp.Address{Local: "postmaster", Domain: "sender.test"}}, returned.Deps{
 		Reader: func() *bounce.Reader { return bounce.NewReader(rules) }, Tracer: a, Suppressor: r, Outbox: r, Record: r,
 	})
 	return r
@@ -235,6 +235,23 @@ func TestConsequences(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A complaint without a proof still names the message, if the Message-ID is of our
+// making.
+func TestMessageIDNames(t *testing.T) {
+	within(t, func(r *rig) {
+		ours := strings.ToLower(r.ours.ID.String())
+		for id, want := range map[string]spool.ID{
+			"<" + ours + "@MX.sender.test>": r.ours.ID, "<" + ours + "@other.test>": {}, "<1@mx.sender.test>": {}, "": {},
+		} {
+			r.events = nil
+			r.take(complaint("abuse", "Message-ID: "+id+"\nTo: ann@b.test\n"), address("fbl"))
+			if len(r.events) != 1 || r.events[0].About != want || len(r.suppressed) > 0 {
+				t.Errorf("%q: %+v, suppressed %d", id, r.events, len(r.suppressed))
+			}
+		}
+	})
 }
 
 func fbl(*rig) smtp.Address { return address("fbl") }

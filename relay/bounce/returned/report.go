@@ -12,6 +12,7 @@ import (
 	"tenma/relay/wire/arf"
 	"tenma/relay/wire/header"
 	"tenma/relay/wire/smtp"
+	"tenma/spool"
 )
 
 const (
@@ -54,8 +55,19 @@ func (d *Desk) trace(l *letter) (mail.Reference, bool) {
 	ref, proven := d.deps.Tracer.Trace(paths, fields, append(guesses, named...))
 	if !proven {
 		d.deps.Metrics.Unproven.Inc()
+		ref.ID = d.named(l.Original.MessageID) // no proof, but a help to who looks into it
 	}
 	return ref, proven
+}
+
+// named gives the id in a Message-ID that this relay made; zero if it did not.
+func (d *Desk) named(messageID string) spool.ID {
+	local, host, _ := strings.Cut(strings.Trim(messageID, "<> "), "@")
+	id, err := spool.ParseID(local)
+	if err != nil || !strings.EqualFold(host, d.config.Load().Hostname) {
+		return spool.ID{}
+	}
+	return id
 }
 
 // report notes what a report, or an answer by a machine, says of our recipient.

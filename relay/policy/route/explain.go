@@ -20,6 +20,7 @@ type Explanation struct {
 	Rule    int
 	Pattern string
 	Here    bool // mailboxes of the domain are here
+	Returns bool // mail about our mail comes to it
 	Literal bool // the domain is an address
 
 	Asked     bool          // for MX records
@@ -48,6 +49,8 @@ func (a *Adviser) Explain(ctx context.Context, d smtp.Domain) Explanation {
 	t := a.table.Load()
 	x := Explanation{}
 	switch i := t.rule(d); {
+	case d == t.returns && d != "":
+		x.Returns = true
 	case i < t.all:
 		x.Rule, x.Pattern = i+1, t.rules[i].Domain
 	case d == "" || t.local[d]:
