@@ -278,7 +278,10 @@ func (r *reception) complete(now time.Time) {
 func (r *reception) finish(e *mail.Envelope, id spool.ID, fields []byte) {
 	// What says whose mail it is stands above our Received field, which tells
 	// readers that the host named there wrote it (RFC 8601 section 5).
-	e.Prefix = slices.Concat(r.judgement.Header, r.prefix(e, id, fields))
+	e.Prefix = r.prefix(e, id, fields)
+	if len(r.judgement.Header) > 0 {
+		e.Prefix = slices.Concat(r.judgement.Header, e.Prefix)
+	}
 	e.Size = int64(len(e.Prefix)) + r.size
 }
 
