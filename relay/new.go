@@ -294,7 +294,7 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 	})
 	r.setup = setup.New(c.Setup)
 	r.admin = admin.New(c.Admin, admin.Deps{
-		Queue: r.queue, Mailboxes: usage{r.mailbox}, Explain: r.Explain, Health: r.Health, Ready: r.Ready, Setup: r.setup, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
+		Queue: r.queue, Mailboxes: usage{r.mailbox}, Suppressions: r.suppress, Explain: r.Explain, Health: r.Health, Ready: r.Ready, Setup: r.setup, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
 		Log: o.Log, Listen: o.Listen,
 	})
 	return nil

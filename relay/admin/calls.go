@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"tenma/relay/queue"
 )
@@ -27,7 +28,7 @@ func calls() []call {
 			serve: func(s *Server, r *http.Request) (any, error) { return s.verb(r, name, act(s.deps.Queue)) },
 		}
 	}
-	return append(append(mailboxCalls(), explainCalls()...), []call{
+	return append(slices.Concat(mailboxCalls(), explainCalls(), suppressionCalls()), []call{
 		{
 			method: http.MethodGet, path: "/api/v1/queue", summary: "List queued messages, oldest first", query: listParameters(), answer: Page{},
 			serve: (*Server).list,

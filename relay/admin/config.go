@@ -33,10 +33,11 @@ type Listener struct {
 
 // Deps are what a Server works with.
 type Deps struct {
-	Queue     Queue
-	Mailboxes Mailboxes    // nil: there are none
-	Health    func() error // nil error: alive, with storage that works; nil func: always
-	Ready     func() error // nil error: takes mail now; nil func: always
+	Queue        Queue
+	Mailboxes    Mailboxes    // nil: there are none
+	Suppressions Suppressions // nil: there is no list
+	Health       func() error // nil error: alive, with storage that works; nil func: always
+	Ready        func() error // nil error: takes mail now; nil func: always
 	// Explain tells how mail for a domain or address would go; its error says that
 	// the text is neither. nil: nobody does.
 	Explain  func(ctx context.Context, target string) (Explanation, error)

@@ -119,7 +119,7 @@ func started(t *testing.T, q *fakeQueue) *Server {
 	}
 	r := prometheus.NewRegistry()
 	r.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "tenma_test"}))
-	s := New(Config{TokenPath: path}, Deps{Queue: q, Mailboxes: fakeMailboxes{}, Explain: fakeExplain, Gatherer: r, Version: "v0"})
+	s := New(Config{TokenPath: path}, Deps{Queue: q, Mailboxes: fakeMailboxes{}, Suppressions: aList(t), Explain: fakeExplain, Gatherer: r, Version: "v0"})
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestTokenIsWanted(t *testing.T) {
 			continue // a profile takes its time
 		}
 		w := ask(s, method, path, `{"all":true}`, asJSON, withBasic)
-		if verb := method == "POST"; verb != (w.Code == 401) {
+		if verb := method != "GET"; verb != (w.Code == 401) {
 			t.Errorf("%s with basic authentication: %d", l, w.Code)
 		}
 	}
@@ -416,6 +416,12 @@ func TestOpenAPI(t *testing.T) {
 			body := ""
 			if op.RequestBody != nil {
 				body = `{"all":true}`
+				if strings.HasPrefix(path, "/api/v1/suppressions") {
+					body = map[bool]string{true: `{"entries":[{"address":"a@b.test"}]}`, false: `{"since":"2026-01-01T00:00:00Z"}`}[path == "/api/v1/suppressions"]
+				}
+			}
+			if method == "delete" {
+				path += "?address=a@b.test"
 			}
 			w := ask(s, strings.ToUpper(method), strings.NewReplacer("{id}", first.String(), "{address}", "ann@example.test", "explain", "explain?target=example.test").Replace(path), body, bearer, asJSON)
 			if w.Code != 200 {

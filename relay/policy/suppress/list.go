@@ -168,7 +168,7 @@ func (l *List) Add(ctx context.Context, all []Entry) (Done, error) {
 			e.Created = now
 		}
 		if e.Expires.IsZero() {
-			e.Expires = l.end(e.Reason, e.Created)
+			e.Expires = l.end(e.Reason, now) // not from Created: a list of old bounces would end as it comes
 		}
 		if err := e.Check(); err != nil {
 			return Done{}, fmt.Errorf("%s: %w", e.Subject(), err)
