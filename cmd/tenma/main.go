@@ -19,24 +19,26 @@ import (
 	"tenma/cmd/tenma/cli/bench"
 	"tenma/cmd/tenma/cli/dkim"
 	"tenma/cmd/tenma/cli/dns"
+	"tenma/cmd/tenma/cli/suppress"
 	"tenma/cmd/tenma/cli/user"
 )
 
 // commands is the command line. Each command stands in a file of its own.
 type commands struct {
-	Serve    serveCommand    `cmd:"" help:"Run the relay."`
-	Demo     demoCommand     `cmd:"" help:"Run the relay against an internet in a box, with mail flowing."`
-	Check    checkCommand    `cmd:"" help:"Validate a configuration: every error with its place, and what is unwise."`
-	Queue    queueCommand    `cmd:"" help:"Look into the queue of a running relay, and change it."`
-	Explain  explainCommand  `cmd:"" help:"How mail for a domain would go, and why."`
-	User     user.Command    `cmd:"" help:"Accounts for submission and mailboxes."`
-	Mailbox  mailboxCommand  `cmd:"" help:"What mailboxes hold; import and export."`
-	DKIM     dkim.Command    `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
-	Bench    bench.Command   `cmd:"" help:"Load any mail server, receive what it sends, compare."`
-	Classify classifyCommand `cmd:"" help:"Tell what returned messages, complaints and replies mean."`
-	DNS      dns.Command     `cmd:"" name:"dns" help:"DNS records of a domain."`
-	Version  versionCommand  `cmd:"" help:"Show the version."`
-	Help     helpCommand     `cmd:"" help:"Show help for a command."`
+	Serve    serveCommand     `cmd:"" help:"Run the relay."`
+	Demo     demoCommand      `cmd:"" help:"Run the relay against an internet in a box, with mail flowing."`
+	Check    checkCommand     `cmd:"" help:"Validate a configuration: every error with its place, and what is unwise."`
+	Queue    queueCommand     `cmd:"" help:"Look into the queue of a running relay, and change it."`
+	Explain  explainCommand   `cmd:"" help:"How mail for a domain would go, and why."`
+	User     user.Command     `cmd:"" help:"Accounts for submission and mailboxes."`
+	Mailbox  mailboxCommand   `cmd:"" help:"What mailboxes hold; import and export."`
+	Suppress suppress.Command `cmd:"" help:"The suppression list: to whom no mail is sent."`
+	DKIM     dkim.Command     `cmd:"" name:"dkim" help:"Signing keys and their DNS records."`
+	Bench    bench.Command    `cmd:"" help:"Load any mail server, receive what it sends, compare."`
+	Classify classifyCommand  `cmd:"" help:"Tell what returned messages, complaints and replies mean."`
+	DNS      dns.Command      `cmd:"" name:"dns" help:"DNS records of a domain."`
+	Version  versionCommand   `cmd:"" help:"Show the version."`
+	Help     helpCommand      `cmd:"" help:"Show help for a command."`
 }
 
 const description = `A high-throughput outbound mail relay in one binary.

@@ -37,10 +37,12 @@ func TestSuppressions(t *testing.T) {
 		want          string
 	}{
 		{"POST /api/v1/suppressions", `{"entries":[]}`, 400, "from 1 to 1000"},
-		{"POST /api/v1/suppressions", `{"entries":[{"address":"A@a.test"},{"address":"nobody"},{"address":"b.test","tenant":"shop","reason":"complaint","detail":"x\ny"},
+		{
+			"POST /api/v1/suppressions", `{"entries":[{"address":"A@a.test"},{"address":"nobody"},{"address":"b.test","tenant":"shop","reason":"complaint","detail":"x\ny"},
 			{"address":"c@a.test","reason":"because"},{"address":"c@a.test","campaign":"x"},{"address":"c@a.test","creator":"` + long + `"},
 			{"address":"d@a.test","reason":"hard_bounce","rule":"r","provider":"p.test","created":"2026-01-01T00:00:00Z","expires":"2126-01-01T00:00:00Z"}]}`, 200,
-			`{"added":3,"replaced":0,"bad":[{"index":1,"error":"\"nobody\" is neither an address nor a domain"},{"index":3,"error":"there is no reason`},
+			`{"added":3,"replaced":0,"bad":[{"index":1,"error":"\"nobody\" is neither an address nor a domain"},{"index":3,"error":"there is no reason`,
+		},
 		{"POST /api/v1/suppressions", `{"entries":[{"address":"a@a.test"}]}`, 200, `{"added":0,"replaced":1,"bad":[]}`},
 		{"POST /api/v1/suppressions", `{"entries":[{"addres":"a@a.test"}]}`, 400, "addres"},
 		{"GET /api/v1/suppressions", "", 200, `"address":"a@a.test","reason":"manual"`},
