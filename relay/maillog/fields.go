@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"tenma/relay/mail"
+	"tenma/relay/wire/header"
 	"tenma/relay/wire/smtp"
 )
 
@@ -69,16 +70,26 @@ func appendPeer(b []byte, name string, addr netip.AddrPort) []byte {
 }
 
 // appendMeta appends meta and headers.
-func appendMeta(b []byte, env *mail.Envelope) []byte {
+func appendMeta(b []byte, e *mail.Event) []byte {
+	env := e.Envelope
 	b = append(b, `,"meta":`...)
-	b = appendObject(b, [...]pair{{"tenant", env.Tenant}, {"campaign", env.Campaign}, {"authn_id", env.Account}})
+	b = appendObject(b, [...]pair{{"tenant", env.Tenant}, {"campaign", env.Campaign}, {"authn_id", env.Account}, {}})
 	b = append(b, `,"headers":`...)
-	return appendObject(b, [...]pair{{"From", env.From}, {"Subject", env.Subject}, {"Message-ID", env.MsgID}})
+	return appendObject(b, [...]pair{{"From", env.From}, {"Subject", env.Subject}, {"Message-ID", env.MsgID}, {"Authentication-Results", verdicts(e)}})
+}
+
+// verdicts gives what was found about a stranger's message when it arrived, "" for
+// nothing. It is the field that stands above our Received field (package intake).
+func verdicts(e *mail.Event) string {
+	if e.Kind != mail.EventReception || e.Envelope.Trusted {
+		return ""
+	}
+	return header.Section(e.Envelope.Prefix).Text("Authentication-Results")
 }
 
 type pair struct{ name, value string }
 
-func appendObject(b []byte, pairs [3]pair) []byte {
+func appendObject(b []byte, pairs [4]pair) []byte {
 	at := len(b)
 	for _, p := range pairs {
 		b = appendField(b, p.name, p.value)

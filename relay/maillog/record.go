@@ -60,7 +60,7 @@ func appendRecord(b []byte, e *mail.Event, node []byte) []byte {
 		b = appendSeconds(b, e.InQueue)
 	}
 	b = appendField(b, "detail", o.Detail)
-	b = appendMeta(b, env)
+	b = appendMeta(b, e)
 	return append(b, "}\n"...)
 }
 

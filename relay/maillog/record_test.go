@@ -194,3 +194,23 @@ func TestRecordOfADiagnosis(t *testing.T) {
 		}
 	}
 }
+
+// A Reception tells what was found about a stranger's message; other records, and
+// those of mail that is vouched for, do not.
+func TestRecordOfVerdicts(t *testing.T) {
+	e := &mail.Event{Kind: mail.EventReception, Recipient: -1, Envelope: testEnvelope()}
+	e.Envelope.Trusted = false
+	e.Envelope.Prefix = []byte("Authentication-Results: mx.test;\r\n\tspf=pass smtp.mailfrom=\"x y\"@b.test;\r\n\tdkim=none\r\nReceived: x\r\n")
+	told := func() any {
+		return decode(t, appendRecord(nil, e, []byte(`"n1"`)))["headers"].(map[string]any)["Authentication-Results"]
+	}
+	if got := told(); got != `mx.test; spf=pass smtp.mailfrom="x y"@b.test; dkim=none` {
+		t.Errorf("%q", got)
+	}
+	if e.Kind = mail.EventDelivery; told() != nil {
+		t.Error("a Delivery tells it again")
+	}
+	if e.Kind, e.Envelope.Trusted = mail.EventReception, true; told() != nil {
+		t.Error("what a client that may relay brought is taken for ours")
+	}
+}

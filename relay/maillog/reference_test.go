@@ -37,6 +37,8 @@ func TestReference(t *testing.T) {
 	full.Envelope.ReturnPath, full.Envelope.Batch, full.About = smtp.Address{Local: "04t", Domain: "r.shop.test"}, spool.ID{1}, spool.ID{2}
 	full.Feedback = testFeedback()
 	every := fields("", decode(t, appendRecord(nil, full, []byte(`"n1"`))))
+	judged := &mail.Event{Kind: mail.EventReception, Recipient: -1, Envelope: &mail.Envelope{Prefix: []byte("Authentication-Results: mx.test; none\r\n")}}
+	every = append(every, fields("", decode(t, appendRecord(nil, judged, []byte(`"n1"`))))...)
 	bare := &mail.Event{Kind: mail.EventRejection, Time: time.Unix(1_700_000_000, 0), Recipient: -1, Envelope: &mail.Envelope{}}
 	always := fields("", decode(t, appendRecord(nil, bare, []byte(`"n1"`))))
 

@@ -61,5 +61,5 @@ func stranger(e *mail.Envelope) bool {
 // behind us could tell it from ours (RFC 8601 section 5). Hosts that may relay by
 // their address may be filters of ours, through which mail comes a second time.
 func (a *Adviser) Forged(e *mail.Envelope, f header.Field) bool {
-	return f.Is("Authentication-Results") && (stranger(e) || e.Account != "") && authres.Claims(string(f.Value()), a.config.Load().Hostname)
+	return (stranger(e) || e.Account != "") && f.Is("Authentication-Results") && authres.Claims(string(f.Value()), a.config.Load().Hostname)
 }
