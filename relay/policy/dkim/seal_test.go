@@ -84,6 +84,12 @@ func TestSeal(t *testing.T) {
 	if c, s, err := r.chain(t, two); s != arc.Pass || len(c.Sets) != 2 {
 		t.Errorf("after two hops: %q, %v", s, err)
 	}
+	// The same for a body that is read in many parts.
+	long := strange + strings.Repeat("0123456789abcdef\r\n", 1<<13)
+	long = r.sign(t, e, long) + forwarded + long
+	if c, s, err := r.chain(t, r.sign(t, forward(again), long)+again+long); s != arc.Pass || len(c.Sets) != 2 {
+		t.Errorf("a long body: %q, %v", s, err)
+	}
 	// A rendition has the prefix in its body.
 	plain := *e
 	plain.Prefix = nil

@@ -18,6 +18,7 @@ import (
 
 	"tenma/dnscache"
 	"tenma/relay/mail"
+	words "tenma/relay/wire/dkim"
 	"tenma/relay/wire/header"
 	"tenma/relay/wire/smtp"
 )
@@ -102,6 +103,7 @@ func world() zone {
 		"_dmarc.soft.test": "v=DMARC1; p=none", "_dmarc.quarantine.test": "v=DMARC1;p=Quarantine;pct=0", "_dmarc.half.test": "v=DMARC1; p=reject; pct=50",
 		"_dmarc.two.test": "v=DMARC1; p=reject\nv=DMARC1; p=none", "_dmarc.odd.test": "v=DMARC1; p=what; rua=mailto:x@odd.test", "_dmarc.junk.test": "v=DMARC1; p=what",
 		"_dmarc.silent.test": "!", "_dmarc.slow.test": "?", "slow.test": "?", "_dmarc.keyless.test": "v=DMARC1; p=reject", "s._domainkey.keyless.test": "!",
+		"a.test@b.test": "v=spf1 ip4:192.0.2.1 -all", "": "!", "s._domainkey.twice.test": keyRecord() + "\n" + keyRecord(),
 		"loop.test": "v=spf1 include:loop.test -all", "broken.test": "v=spf1 what -all", "dead.test": "v=spf1 a:silent.mx.test -all", "silent.mx.test": "!",
 	}
 }
@@ -185,6 +187,7 @@ func TestVerdicts(t *testing.T) {
 		{"DKIM of another", "x@list.test", other, sign(t, "other.test", letter("x@a.test")), "dkim=pass header.d=other.test", "550"},
 		{"DKIM, broken", "x@list.test", other, sign(t, "a.test", letter("x@a.test")) + "more\r\n", `dkim=fail reason="body was changed" header.d=a.test`, "550"},
 		{"DKIM without a key", "x@list.test", other, sign(t, "b.test", letter("x@a.test")), `dkim=permerror reason="no key" header.d=b.test`, "550"},
+		{"DKIM with two keys", "x@list.test", other, sign(t, "twice.test", letter("x@a.test")), `dkim=permerror reason="several keys" header.d=twice.test`, "550"},
 		{"DKIM whose key cannot be had", "x@list.test", other, sign(t, "keyless.test", letter("x@keyless.test")), `dkim=temperror reason="key cannot be had now" header.d=keyless.test`, "451 4.4.3 "},
 		{"two signatures, one broken", "x@list.test", other, sign(t, "a.test", sign(t, "other.test", letter("x@a.test")+"more\r\n")), "dmarc=pass", ""},
 		{"policy none", "", other, letter("x@soft.test"), "dmarc=fail header.from=soft.test policy.dmarc=none", ""},
@@ -210,6 +213,14 @@ func TestVerdicts(t *testing.T) {
 		if c.refused != "" && !strings.HasPrefix(got, c.refused) || c.refused == "" && !strings.HasPrefix(got, "spf=") {
 			t.Errorf("%s, where DMARC may refuse: %s", c.why, got)
 		}
+	}
+}
+
+// A domain is asked about once, however many authors are of it.
+func TestAuthors(t *testing.T) {
+	i := &Inspection{fields: words.Index(header.Section("From: a@a.test, b@B.test,\r\n\tc@A.test\r\nFrom: d@b.test\r\n"))}
+	if got := fmt.Sprint(i.authors()); got != "[a.test b.test]" {
+		t.Error(got)
 	}
 }
 

@@ -34,6 +34,17 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// A field cannot make its reader work without end.
+func TestMany(t *testing.T) {
+	if _, got, err := authres.Parse("mx.test" + strings.Repeat("; spf=pass", 200)); len(got) != 100 || err == nil {
+		t.Errorf("%d results, %v", len(got), err)
+	}
+	_, got, err := authres.Parse("mx.test; spf=pass" + strings.Repeat(" x.y=z", 200))
+	if err != nil || len(got) != 1 || len(got[0].Properties) != 20 {
+		t.Errorf("%d results, %v", len(got), err)
+	}
+}
+
 func results() []authres.Result {
 	return []authres.Result{
 		{Method: "spf", Value: "pass", Properties: []authres.Property{{"smtp.mailfrom", "a@b.test"}, {"smtp.helo", ""}}},

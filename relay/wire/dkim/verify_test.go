@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 	"sync"
 	"testing"
@@ -133,9 +134,22 @@ func TestOversigned(t *testing.T) {
 	}
 }
 
+func manyTags() string {
+	var b strings.Builder
+	for i := range 64 {
+		fmt.Fprintf(&b, "x%d=; ", i)
+	}
+	return b.String()
+}
+
 func TestClaimFaults(t *testing.T) {
 	good := sign(t, "ed25519", "relaxed/relaxed", letter, nil)
 	short := "v=DKIM1; p=MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBALRRG7jQPmBGHAjHSmEsVPcLmG1aQnLlHGr7WlPr2x9mZ2y1lN0b0L3Kk9hD9mG0oQkJ5n6pnvE2l3Z5j1m8kF0CAwEAAQ=="
+	octets, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 8192, 1), E: 65537})
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := "v=DKIM1; p=" + base64.StdEncoding.EncodeToString(octets)
 	for _, c := range []struct{ why, from, to, record, want string }{
 		{"version", "v=1", "v=2", "", "neutral"},
 		{"no version", " v=1;", "", "", "neutral"},
@@ -146,6 +160,11 @@ func TestClaimFaults(t *testing.T) {
 		{"no tag", "v=1;", "v=1; x y;", "", "neutral"},
 		{"length", "v=1;", "v=1; l=3;", "", "policy"},
 		{"expired", "v=1;", "v=1; x=12345;", "", "fail"},
+		{"expires before it was made", " t=", " x=4000000000; t=9", "", "neutral"},
+		{"too many names", " h=", " h=" + strings.Repeat("a:", 1000), "", "neutral"},
+		{"signature too long", "v=1;", "v=1;", "", "neutral"},
+		{"too many tags", "v=1;", "v=1; " + manyTags(), "", "neutral"},
+		{"key too large", "", "", large, "policy"},
 		{"time", "v=1;", "v=1; x=1234567890123;", "", "neutral"},
 		{"identity below", "v=1;", "v=1; i=x@y.b.test;", "", "fail"}, // was not signed with it
 		{"identity elsewhere", "v=1;", "v=1; i=x@xb.test;", "", "neutral"},
@@ -172,6 +191,9 @@ func TestClaimFaults(t *testing.T) {
 			field = strings.ReplaceAll(field, "From", "Xrom")
 		}
 		changed := strings.Replace(field, c.from, c.to, 1) + "\r\nReceived" + rest + "\r\n\r\n" + body
+		if c.why == "signature too long" {
+			changed = strings.Replace(changed, " b=", " b="+strings.Repeat("AAAA", 400), 1)
+		}
 		if c.record == "" {
 			c.record = record("ed25519")
 		}

@@ -141,6 +141,7 @@ func TestBroken(t *testing.T) {
 		{"a second From", strings.Replace(two, "\r\nFrom:", "\r\nFrom: e@e.test\r\nFrom:", 1), "signature does not fit"},
 		{"results of the first were changed", strings.Replace(two, "mx.hop.test", "mx.top.test", 1), "signature does not fit"},
 		{"results of the second were changed", strings.Replace(two, "mx.ed.test", "mx.id.test", 1), "signature does not fit"},
+		{"results of the only one were changed", strings.Replace(one, "mx.hop.test", "mx.top.test", 1), "signature does not fit"},
 		{"no seal", cut(two, "ARC-Seal", 2), "not whole"},
 		{"no results", cut(two, "ARC-Authentication-Results", 2), "not whole"},
 		{"no signature", cut(one, "ARC-Message-Signature", 1), "not whole"},
@@ -184,14 +185,17 @@ func TestNothingToAdd(t *testing.T) {
 // A broken chain is sealed as broken: the new seal is over its own set alone, so
 // that it fits whatever stands before it (RFC 8617 section 5.1.2).
 func TestSealOfBroken(t *testing.T) {
-	msg := hop(t, "ARC-Seal: i=3; a=junk\r\n"+letter, "hop.test", arc.Fail)
-	section, _ := header.Split([]byte(msg))
-	alone := ""
-	for f := range section.Fields() {
-		if strings.Contains(f.Text(), "i=4;") {
-			alone += string(dkim.AppendRelaxed(nil, f))
-		}
+	for n, msg := range map[int]string{
+		2: hop(t, strings.Replace(hop(t, letter, "ed.test", arc.None), "body", "buddy", 1), "hop.test", arc.Fail),
+		4: hop(t, "ARC-Seal: i=3; a=junk\r\n"+letter, "hop.test", arc.Fail),
+	} {
+		sealOfBroken(t, msg, n)
 	}
+}
+
+func sealOfBroken(t *testing.T, msg string, n int) {
+	t.Helper()
+	section, _ := header.Split([]byte(msg))
 	// The same set as the only one of a message, with another number and status,
 	// cannot be validated, so its seal is looked at by itself.
 	seal, _ := section.Get("ARC-Seal")
@@ -203,9 +207,9 @@ func TestSealOfBroken(t *testing.T) {
 	}
 	k, _ := zone(t.Context(), claim)
 	if err := claim.VerifyField(k, dkim.AppendRelaxed(dkim.AppendRelaxed(nil, results), message)); err != nil {
-		t.Error(err, alone)
+		t.Error(err)
 	}
-	if c := arc.Read(section); c.Last != 4 {
+	if c := arc.Read(section); c.Last != n {
 		t.Errorf("highest number %d", c.Last)
 	}
 }
