@@ -310,3 +310,36 @@ func FuzzInspection(f *testing.F) {
 		}
 	})
 }
+
+// What mail of those who may relay costs here: a few branches for a message and for
+// each of its fields.
+func BenchmarkTrusted(b *testing.B) {
+	a := New(Config{Hostname: "mx.ours.test"}, Deps{})
+	e := &mail.Envelope{Trusted: true}
+	section := header.Section(strings.Repeat("Authentication-Results: mx.other.test; none\r\nSubject: x\r\n", 10))
+	b.ReportAllocs()
+	for b.Loop() {
+		if a.Begin(b.Context(), e) != nil {
+			b.Fatal("judged")
+		}
+		for f := range section.Fields() {
+			a.Forged(e, f)
+		}
+	}
+}
+
+// What a stranger's signed message costs beside the DNS.
+func BenchmarkStranger(b *testing.B) {
+	a := New(Config{Hostname: "mx.ours.test"}, Deps{Resolver: world()})
+	e := envelope("x@a.test", "192.0.2.1")
+	msg := []byte(sign(b, "a.test", letter("x@a.test")+strings.Repeat("a line of text that is not too long\r\n", 100)))
+	b.ReportAllocs()
+	b.SetBytes(int64(len(msg)))
+	for b.Loop() {
+		i := a.Begin(b.Context(), e)
+		i.Write(msg)
+		if _, err := i.Verdict(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
