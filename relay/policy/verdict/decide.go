@@ -81,11 +81,9 @@ func (i *Inspection) results() []authres.Result {
 	all = append(all, r)
 	// Of a chain that could not be judged nothing is said: it may still be whole.
 	if i.chain.Last > 0 && f.chain != "" {
-		r := authres.Result{Method: "arc", Value: string(f.chain), Properties: []authres.Property{{Name: "smtp.remote-ip", Value: i.e.Client.Addr().Unmap().String()}}} // RFC 8617 section 10.2
-		if f.broken != nil {
-			r.Reason = reasonOf(f.broken)
-		}
-		all = append(all, r)
+		all = append(all, authres.Result{Method: "arc", Value: string(f.chain), Reason: reasonOf(f.broken), Properties: []authres.Property{
+			{Name: "smtp.remote-ip", Value: i.e.Client.Addr().Unmap().String()}, // RFC 8617 section 10.2
+		}})
 	}
 	return all
 }

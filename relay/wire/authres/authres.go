@@ -69,7 +69,8 @@ func Append(b []byte, host string, results []Result) []byte {
 }
 
 // appendValue appends a value, in quotation marks if it is not plain. Controls
-// cannot be written and become question marks.
+// cannot be written and become question marks, as does what is not ASCII: the message
+// may be one that has to be.
 func appendValue(b []byte, v string, plain func(byte) bool) []byte {
 	quoted := v == ""
 	for i := range len(v) {
@@ -81,7 +82,7 @@ func appendValue(b []byte, v string, plain func(byte) bool) []byte {
 	b = append(b, '"')
 	for i := range len(v) {
 		switch c := v[i]; {
-		case c < ' ' || c == 0x7f:
+		case c < ' ' || c >= 0x7f:
 			b = append(b, '?')
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)

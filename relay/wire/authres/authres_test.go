@@ -93,7 +93,7 @@ func FuzzRoundTrip(f *testing.F) {
 func plain(s string) string {
 	b := []byte(s)
 	for i, c := range b {
-		if c < ' ' || c == 0x7f {
+		if c < ' ' || c >= 0x7f {
 			b[i] = '?'
 		}
 	}
