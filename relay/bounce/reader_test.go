@@ -62,6 +62,33 @@ func TestReader(t *testing.T) {
 	}
 }
 
+// Forms that no labelled collection has, or only once.
+func TestReaderForms(t *testing.T) {
+	text, err := os.ReadFile("testdata/forms.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forms := strings.Split(string(text), "\n== ")[1:]
+	if len(forms) < 25 {
+		t.Fatalf("%d forms", len(forms))
+	}
+	for _, form := range forms {
+		head, body, _ := strings.Cut(form, "\n\n")
+		name, want, _ := strings.Cut(head, "\n")
+		m, err := NewReader(classify.New()).Read(strings.NewReader(body), int64(len(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i, r := range m.Recipients {
+			got = append(got, "> "+r.Address+" "+m.Diagnoses[i].Class.String()+" "+m.Diagnoses[i].Severity.String())
+		}
+		if got := strings.Join(got, "\n"); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
 // What this package says of a failure, it understands.
 func TestReaderOfOwn(t *testing.T) {
 	c := New(Config{Hostname: "mx.test"}, Deps{})

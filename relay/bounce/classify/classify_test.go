@@ -215,6 +215,26 @@ func FuzzClassify(f *testing.F) {
 	})
 }
 
+// A file of rules that loads judges anything; one that does not says why.
+func FuzzLoad(f *testing.F) {
+	f.Add("without = [\"greylisted\"]\n[[rule]]\nname = \"a\"\nclass = \"QuotaIssues\"\nseverity = \"soft\"\naction = \"retry\"\ntext = [\"^no * room\", \"@\"]\nnot = [\"x\"]\nstatus = [\"x.2.x\"]\ncode = [\"45x\"]\n")
+	f.Add("[[rule]]\nname = \"b\"\nclass = \"BadDomain\"\nseverity = \"hard\"\naction = \"bounce\"\nwordless = true\nfrom = \"ours\"\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := Load(text)
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error without words")
+			}
+			return
+		}
+		for _, r := range []Reply{{}, {Code: 450, Text: "no room @ a@b.test"}, {Code: 550, Status: smtp.Status{5, 2, 2}, Text: strings.Repeat("no ", 100)}} {
+			if d := c.Classify(r); d.Severity == mail.Hard && r.Code == 450 {
+				t.Errorf("a temporary reply is hard: %+v", d)
+			}
+		}
+	})
+}
+
 func BenchmarkClassify(b *testing.B) {
 	c := New()
 	o := outcome("RCPT", "451 4.7.1 <somebody@example.test>: Recipient address rejected: no words that anybody knows, come back in 300 seconds")

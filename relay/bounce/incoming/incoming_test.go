@@ -119,6 +119,26 @@ func TestForms(t *testing.T) {
 			daemon + "Message could not be delivered to mobile.\nError: No valid recipients for this MM\n\n--- Original message ---\n\nTo: a@b.test\nSubject: x\n",
 			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Local: true}},
 		},
+		"the address that it was before an alias": {
+			daemon + "Your message cannot be delivered to the following recipients:\n\n  Recipient address: a@store.b.test\n  Original address: a@b.test\n  Reason: Over quota\n",
+			[]Recipient{{Address: "a@store.b.test", Original: "a@b.test", Action: dsn.Failed, Text: "Original address: a@b.test\n  Reason: Over quota", Local: true}},
+		},
+		"a transcript with arrows the other way round": {
+			daemon + "These did not get it:\n\n> a@b.test\n\n Mon: <-- 220 mx.b.test\n Mon: --> RCPT To:<a@b.test>\n Mon: <-- 550 no\n",
+			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Code: 550, Text: "550 no", Command: "RCPT"}},
+		},
+		"a transcript that does not say who speaks": {
+			daemon + "These did not get it:\n\n> a@b.test\n\n  RCPT To:<a@b.test>\n  550 no\n",
+			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Code: 550, Text: "550 no", Command: "RCPT"}},
+		},
+		"a telephone number is no reply": {
+			daemon + "Questions? Call (480) 624-2500.\n\n<a@b.test>:\nThe folder is full.\n",
+			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Text: "The folder is full.", Local: true}},
+		},
+		"what was answered is no part of the reply": {
+			daemon + "<a@b.test>: host mx.b.test said: 550 no (in\n    reply to RCPT TO command)\n",
+			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Code: 550, Text: "550 no", Command: "RCPT"}},
+		},
 		"a header field alone": {
 			"X-Failed-Recipients: a@b.test, c@d.test\n" + daemon + "It did not work.\n",
 			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Local: true}, {Address: "c@d.test", Action: dsn.Failed, Local: true}},
@@ -143,14 +163,16 @@ func TestKinds(t *testing.T) {
 		in   string
 		want Kind
 	}{
-		"a letter":            {"From: a@b.test\nSubject: hello\n\nHow are you? Call 550 1234.\n", Other},
-		"a letter on failure": {"From: a@b.test\nSubject: our plan\n\nThe parcel could not be delivered.\n", Other},
-		"a postmaster's news": {"From: postmaster@b.test\nSubject: news\n\nDear a@b.test, we have a new server.\n", Other},
-		"a newsletter":        {"From: n@b.test\nSubject: Offers\nPrecedence: bulk\nAuto-Submitted: auto-generated\n\nBuy!\n", Other},
-		"away":                {"From: a@b.test\nSubject: Re: x\nAuto-Submitted: auto-replied (vacation)\n\nI am away.\n", AutoReply},
-		"away, in a subject":  {"From: a@b.test\nSubject: =?utf-8?q?Out_of_office?= until May\n\nI am away.\n", AutoReply},
-		"away, an old one":    {"From: a@b.test\nSubject: x\nPrecedence: auto_reply\n\nI am away.\n", AutoReply},
-		"nothing":             {"", Other},
+		"a letter":               {"From: a@b.test\nSubject: hello\n\nHow are you? Call 550 1234.\n", Other},
+		"a letter on failure":    {"From: a@b.test\nSubject: our plan\n\nThe parcel could not be delivered.\n", Other},
+		"a postmaster's news":    {"From: postmaster@b.test\nSubject: news\n\nDear a@b.test, we have a new server.\n", Other},
+		"a newsletter":           {"From: n@b.test\nSubject: Offers\nPrecedence: bulk\nAuto-Submitted: auto-generated\n\nBuy!\n", Other},
+		"away":                   {"From: a@b.test\nSubject: Re: x\nAuto-Submitted: auto-replied (vacation)\n\nI am away.\n", AutoReply},
+		"away, in a subject":     {"From: a@b.test\nSubject: =?utf-8?q?Out_of_office?= until May\n\nI am away.\n", AutoReply},
+		"away, an old one":       {"From: a@b.test\nSubject: x\nPrecedence: auto_reply\n\nI am away.\n", AutoReply},
+		"from the daemon itself": {"From: MAILER-DAEMON@b.test\nSubject: sorry\n\nNot for us: c@b.test\n", Report},
+		"away, in Polish":        {"From: a@b.test\nSubject: [Automatyczna odpowiedz] x\n\nNie ma mnie.\n", AutoReply},
+		"nothing":                {"", Other},
 	} {
 		if m := parse(t, tc.in); m.Kind != tc.want {
 			t.Errorf("%s: %s", name, m.Kind)

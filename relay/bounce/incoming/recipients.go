@@ -21,6 +21,8 @@ var (
 	leads = regexp.MustCompile(`^[ \t*>•-]*(?:[245]\d\d[ -](?:[245]\.\d{1,3}\.\d{1,3} )?)?<?(` + local + `@` + domain + `)>?`)
 	// One behind words that announce a recipient.
 	labelled = regexp.MustCompile(`(?i)(?:recipients?|rcpt to|mailing list|addressed to|address|undeliverable to|delivered to|deliver(?:y|ing|ed)?(?: (?:of|the|your|a|mail|message|email))* (?:to|for)|(?:unknown|invalid|final) (?:user|recipient|userid)|userid|user|account|could not be sent to|mail to|was not sent to)\b[^@<\n]{0,60}?<?(` + local + `@` + domain + `)`)
+	// The address that the last one was made of.
+	formerly = regexp.MustCompile(`(?i)^[ \t>]*original[ -](?:address|recipient)[ \t]*:[^@\n]{0,20}?<?(` + local + `@` + domain + `)`)
 	// Lines about the sender, or whom to ask.
 	aside = regexp.MustCompile(`(?i)^[ \t>]*(?:from|sender|original sender|reply-to|return-path|subject|cc|message-id|in-reply-to|errors-to|x-\S+|received|for (?:further )?(?:assistance|help)|please (?:contact|send)|if you|contact|<<<|helo|>>> mail)\b`)
 	// What qmail and its kind add to each reply.
@@ -29,8 +31,9 @@ var (
 
 // block is what a text says about one address.
 type block struct {
-	address string
-	text    string
+	address  string
+	original string // the address that it was before a list or an alias, if the text tells
+	text     string
 }
 
 // blocksOf cuts the text at the lines that are led by a recipient, or, if there
@@ -54,7 +57,9 @@ func cutAt(lines []string, how *regexp.Regexp, ignore func(string) bool) []block
 	known := map[string]int{} // places in found, by address in small letters
 	at := -1                  // of found, which the line is about
 	for _, line := range lines {
-		if m := how.FindStringSubmatchIndex(line); m != nil && !aside.MatchString(line) {
+		if m := formerly.FindStringSubmatch(line); m != nil && at >= 0 {
+			found[at].original = m[1]
+		} else if m := how.FindStringSubmatchIndex(line); m != nil && !aside.MatchString(line) {
 			a := line[m[2]:m[3]]
 			if i, ok := known[strings.ToLower(a)]; ok {
 				at = i
@@ -164,6 +169,9 @@ type whole struct {
 // the first words there, else what stands elsewhere.
 func ofBlock(b *block, all *whole, only bool, action dsn.Action) Recipient {
 	t := Recipient{Address: b.address, Action: action}
+	if !sameAddress(b.original, b.address) {
+		t.Original = b.original
+	}
 	said := closing.ReplaceAllString(b.text, "")
 	r := findReply(said)
 	t.Command = commandIn(b.text)

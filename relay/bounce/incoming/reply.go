@@ -102,8 +102,9 @@ func commandIn(s string) string {
 		}
 		return command
 	}
+	flat := strings.Join(strings.Fields(s), " ") // reporters fold their lines anywhere
 	for _, st := range stages {
-		if st.words.MatchString(s) {
+		if st.words.MatchString(flat) {
 			return st.command
 		}
 	}
