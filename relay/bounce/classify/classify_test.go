@@ -87,6 +87,10 @@ func TestNotes(t *testing.T) {
 	if d := c.Classify(Reply{Status: smtp.Status{5, 0, 0}, Notes: notes}); d.Class != mail.QuotaIssues {
 		t.Errorf("without a reply: %s", d.Class)
 	}
+	footer := "this mail was scanned for viruses" // stands below any report of that host
+	if d := c.Classify(Reply{Status: smtp.Status{5, 1, 1}, Notes: footer}); d.Class != mail.InvalidRecipient {
+		t.Errorf("beside a clear status: %s", d.Class)
+	}
 	if d := c.Classify(Reply{Code: 554, Text: "transaction failed", Command: ".", Notes: notes}); d.Class != mail.PolicyRelated {
 		t.Errorf("beside a reply: %s", d.Class)
 	}
