@@ -163,6 +163,11 @@ func (p *pieces) content(part *mime.Part, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if bytes.Contains(b, []byte("\x1b$")) { // as old Japanese systems write, without saying so
+		if b, err = io.ReadAll(mime.DecodeText(bytes.NewReader(b), "", "iso-2022-jp")); err != nil {
+			return nil, err
+		}
+	}
 	return bytes.ToValidUTF8(b, []byte("\ufffd")), nil
 }
 

@@ -131,6 +131,10 @@ func TestForms(t *testing.T) {
 			daemon + "These did not get it:\n\n> a@b.test\n\n  RCPT To:<a@b.test>\n  550 no\n",
 			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Code: 550, Text: "550 no", Command: "RCPT"}},
 		},
+		"Japanese without a charset": {
+			daemon + "<a@b.test>:\n\x1b$B%f!<%6!<$,$$$^$;$s\x1b(B\n",
+			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Text: "ユーザーがいません", Local: true}},
+		},
 		"a telephone number is no reply": {
 			daemon + "Questions? Call (480) 624-2500.\n\n<a@b.test>:\nThe folder is full.\n",
 			[]Recipient{{Address: "a@b.test", Action: dsn.Failed, Text: "The folder is full.", Local: true}},
