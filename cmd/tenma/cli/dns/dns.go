@@ -55,9 +55,9 @@ func (x *about) addresses(cfg *config.Config) []netip.Addr {
 }
 
 // comesHere reports that mail for a domain comes to this relay: its mailboxes are
-// here, or what returns to rewritten senders.
+// here, or what returns to rewritten senders or signed return paths.
 func comesHere(cfg *config.Config, d smtp.Domain) bool {
-	return slices.Contains(cfg.Setup.Domains, d) || d == cfg.Mailbox.SRSDomain
+	return slices.Contains(cfg.Setup.Domains, d) || d == cfg.Mailbox.SRSDomain || d == cfg.Returns.Domain
 }
 
 // key is one key of a domain and what it is there for.
