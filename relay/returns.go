@@ -25,12 +25,14 @@ type verp struct {
 // 4.5.5), and mail of who may not relay, which is for mailboxes here. A recipient
 // for whom the sender asked to hear of success keeps the sender as return path: the
 // next hop may be the one to tell (RFC 3461 section 5.2.1), and it would tell us.
+// So does what people write themselves, in no tenant's name: they read what comes
+// back.
 func (v *verp) Copies(e *mail.Envelope, _ header.Section) func(spool.ID, *mail.Envelope) []byte {
 	domain := v.adviser.Domain()
 	if domain == "" || e.Sender.IsNull() || e.Sender.Domain == domain || !e.Trusted {
 		return nil
 	}
-	if t, _ := v.tenants.Get(e.Tenant); !t.VERP && !v.adviser.All() {
+	if t, _ := v.tenants.Get(e.Tenant); !t.VERP && (!v.adviser.All() || e.Submission && e.Tenant == "") {
 		return nil
 	}
 	return func(id spool.ID, c *mail.Envelope) []byte {

@@ -42,6 +42,9 @@ func TestWhoGetsAReturnPath(t *testing.T) {
 		{"the null sender", "r.test", true, func(e *mail.Envelope) { e.Sender = smtp.Address{} }, false, false},
 		{"a stranger's", "r.test", true, func(e *mail.Envelope) { e.Trusted = false }, false, false},
 		{"a return path already", "r.test", true, func(e *mail.Envelope) { e.Sender.Domain = "r.test" }, false, false},
+		{"a person's own", "r.test", true, func(e *mail.Envelope) { e.Submission = true }, false, false},
+		{"a person's, for a tenant", "r.test", false, func(e *mail.Envelope) { e.Submission, e.Tenant = true, "shop" }, true, true},
+		{"a person's, for a tenant that did not ask", "r.test", true, func(e *mail.Envelope) { e.Submission, e.Tenant = true, "club" }, true, true},
 		{"success is to be told", "r.test", true, func(e *mail.Envelope) { e.Recipients[0].Notify = mail.NotifySuccess | mail.NotifyFailure }, true, false},
 		{"failure is to be told", "r.test", true, func(e *mail.Envelope) { e.Recipients[0].Notify = mail.NotifyFailure }, true, true},
 	} {
