@@ -220,7 +220,7 @@ match from any for domain dst.test action here
 match from any for any action away
 `, p.write(t, "users", users), cert, key, port, p.mkdir(t, "mail", "nobody"), relay))
 	root := unpacked(t, "opensmtpd")
-	p.runInside(t, addr, "/etc /var /usr/libexec", "opensmtpd opensmtpq",
+	p.runInside(t, addr, "/etc /var /run /usr/libexec", "opensmtpd opensmtpq",
 		"mkdir -p /var/spool/smtpd /var/lib/opensmtpd/empty /usr/libexec/opensmtpd; chmod 711 /var/spool/smtpd; cp "+root+"/usr/libexec/opensmtpd/* /usr/libexec/opensmtpd; echo rx.test > /etc/mailname",
 		root+"/usr/sbin/smtpd", "-d", "-f", conf)
 	return addr, func(name string) maildir { return maildir(filepath.Join(p.dir, "mail", name)) }
