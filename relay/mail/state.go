@@ -61,5 +61,6 @@ type RecipientState struct {
 	DelayTold bool       // a delay DSN has been sent
 	Reply     smtp.Reply // the last one
 	Host      string     // who gave it, "" for ourselves
-	Owed      bool       // it failed, and the sender is still to be told
+	Owed      bool       // it has its fate, and the sender is still to be told
+	As        Action     // with Owed: as what
 }

@@ -125,7 +125,7 @@ func (s *shard) offer(p *part, asked bool) {
 
 // overflows leaves an item in the part's place.
 func (s *shard) overflows(l *lane, p *part) {
-	if s.items.Push(&l.over[p.class], p.ID, p.expire, l.num, p.class) {
+	if s.items.Push(&l.over[p.class], p.ID, p.patience, l.num, p.class) {
 		s.names.Hold(l.key)
 	}
 	s.send(p.home, msg{kind: refused, part: p})
@@ -199,15 +199,15 @@ func (s *shard) purge(p *part) {
 	s.rest(p.lane)
 }
 
-// sweep lets go of what has expired while it waited for a place or a run, so
-// that a lane that moves slowly or not at all still tells the senders in time.
+// sweep lets go of what has waited too long for a place or a run, so that a lane
+// that moves slowly or not at all still tells the senders in time.
 func (s *shard) sweep() {
 	now := item.Seconds(s.now.Unix())
 	for _, l := range s.lanes {
 		for c := range l.ready {
 			for p := l.ready[c].First(); p != nil; {
 				next := p.Next()
-				if p.expire <= now && p.recall() {
+				if p.patience <= now && p.recall() {
 					s.left(p)
 					s.send(p.home, msg{kind: outlived, part: p})
 				}

@@ -60,7 +60,7 @@ type ask struct {
 	lane   *lane // that holds a place for it; nil: none
 	class  uint8
 	answer *answer // what the lane's lookup has found
-	from   *lane   // in which it has expired
+	from   *lane   // which has let go of it
 	op     *op
 }
 
@@ -85,9 +85,9 @@ type part struct {
 	untried int // times in a row
 
 	// Set before it is offered.
-	front    bool // it was untried: goes first and needs no place
-	unsigned bool // ask for the signature once it has a place
-	expire   uint32
+	front    bool   // it was untried: goes first and needs no place
+	unsigned bool   // ask for the signature once it has a place
+	patience uint32 // until when it may wait untried
 
 	// The lane's.
 	line.Links[*part]
@@ -249,8 +249,14 @@ func (s *shard) file(l *ledger, a ask, leader bool) {
 		s.wait(l.id, p.Next, s.laneOf(l, p.NextOne))
 	}
 	if len(p.Expired) > 0 {
-		s.quote(l, cmp.Or(a.from, a.lane))
+		s.quote(l, cmp.Or(a.from, a.lane), p.Expired)
 		s.decided(l, fate.Work{To: append([]int(nil), p.Expired...)})
+	}
+	if a.from != nil {
+		if late := p.Late(s.rules(), l.env, &l.state, s.now); len(late) > 0 {
+			s.quote(l, a.from, late)
+			s.decided(l, fate.Work{To: late, Waiting: true})
+		}
 	}
 	if len(p.Due) > 0 {
 		fate.ByDestination(l.env, p.Due, s.q.deps.Router, func(d smtp.Domain, to []int) { s.send1(l, d, to, a, leader) })
@@ -301,7 +307,7 @@ func (s *shard) propose(l *ledger, key string, to []int, r mail.Route, a ask) {
 			p.Queued = due
 		}
 	}
-	p.expire = item.Seconds(fate.Expiry(s.rules(), l.env.Received, l.env.Expire).Unix())
+	p.patience = item.Seconds(fate.Patience(s.rules(), l.env, &l.state, p.To, s.now).Unix())
 	engine, id := s.q.deps.Spool, l.id
 	p.Open = func(ctx context.Context) (spool.Body, error) { return engine.Open(ctx, id) }
 	if !lanes.IsLookup(key) {
@@ -358,7 +364,7 @@ func (s *shard) routed(p *part, a *answer, leader bool) {
 	}
 }
 
-// outlived is the word of a lane that let go of a part because it expired.
+// outlived is the word of a lane that let go of a part because it waited for long.
 func (s *shard) outlived(p *part) {
 	if l, ok := s.detach(p); ok {
 		s.file(l, ask{from: p.lane}, false)

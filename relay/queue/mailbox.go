@@ -17,7 +17,7 @@ const (
 	signPlease             // part: it got a place and wants its signature
 	finished               // part, outs: an attempt is done
 	settled                // led, err: a settlement is done
-	outlived               // part: it expired while it waited, and its lane let go of it
+	outlived               // part: it waited too long, and its lane let go of it
 
 	// To the shard that owns the lane.
 	offered // part: wants a place; asked: the place is reserved

@@ -27,14 +27,14 @@ func (s *shard) reached(l *lane) {
 	}
 }
 
-// quote makes the last words of a lane those of the recipients that waited for
-// it and were never tried, since the sender is to be told what it waited for.
-func (s *shard) quote(l *ledger, from *lane) {
+// quote makes the last words of a lane those of the recipients to that waited for
+// it and were never tried, since the sender is to be told what they waited for.
+func (s *shard) quote(l *ledger, from *lane, to []int) {
 	if from == nil {
 		return
 	}
 	host, reply := from.last.Reply()
-	for _, i := range s.plan.Expired {
+	for _, i := range to {
 		if r := &l.state.Recipients[i]; r.Reply.Code == 0 && s.laneOf(l, i) == from.key {
 			r.Host, r.Reply = host, reply
 		}

@@ -65,7 +65,7 @@ func (s *shard) setUntriedApart(l *ledger, p *part, w fate.Work) fate.Work {
 		return rest // what is not queued again stays as the spool has it
 	}
 	next := &part{
-		home: s, led: l, key: p.key, class: p.class, untried: p.untried + 1, front: true, expire: p.expire,
+		home: s, led: l, key: p.key, class: p.class, untried: p.untried + 1, front: true, patience: p.patience,
 		Attempt: mail.Attempt{
 			ID: p.ID, Number: p.Number, Envelope: p.Envelope, To: again,
 			Route: p.Route, Queued: p.Queued, Header: p.Header, Open: p.Open,
@@ -94,6 +94,7 @@ func (s *shard) settle(l *ledger) {
 	// One place in the jitter for all: recipients that were deferred together
 	// stay together.
 	vs := fate.JudgeAll(s.verdict[:0], s.rules(), l.env, &l.state, l.work, s.now, 2*s.rand.Float64()-1)
+	vs = fate.Along(vs, s.rules(), l.env, &l.state)
 	s.verdict, l.work = vs, l.work[:0]
 	reports := l.owed.Gather(s.rules(), l.env, vs, len(l.parts) > 0, s.now)
 	if len(reports) == 0 || s.q.deps.Returner == nil {
@@ -133,7 +134,7 @@ func (s *shard) commit(l *ledger, vs []fate.Verdict, drafts []spool.Draft) {
 	for i := range vs {
 		v := &vs[i]
 		l.state.Recipients[v.To] = v.State
-		l.out[v.To] = false
+		l.out[v.To] = v.Aside && l.out[v.To]
 		s.record(l, v)
 	}
 	l.owed.Clear(&l.state)
@@ -181,7 +182,9 @@ func (s *shard) wanted(l *ledger) (due time.Time, park bool) {
 
 // record tells the log and the counters.
 func (s *shard) record(l *ledger, v *fate.Verdict) {
-	s.q.metrics.Decided(v.State.Fate.String(), fate.Class(l.env.Priority), s.now.Sub(l.env.Received))
+	if v.Event != 0 {
+		s.q.metrics.Decided(v.State.Fate.String(), fate.Class(l.env.Priority), s.now.Sub(l.env.Received))
+	}
 	if s.q.deps.Record == nil {
 		return
 	}
@@ -189,7 +192,9 @@ func (s *shard) record(l *ledger, v *fate.Verdict) {
 		Kind: v.Event, Time: s.now, ID: l.id, Envelope: l.env, Recipient: v.To,
 		Attempts: int(v.State.Attempts), Lane: v.Lane, Outcome: *v.Outcome, InQueue: s.now.Sub(l.env.Received),
 	}
-	s.q.deps.Record.Record(e)
+	if v.Event != 0 {
+		s.q.deps.Record.Record(e)
+	}
 	if v.Delayed {
 		d := *e
 		d.Kind = mail.EventDelayed

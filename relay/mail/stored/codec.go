@@ -124,7 +124,7 @@ func AppendState(b []byte, s *mail.State) []byte {
 			flags |= 0x80
 		}
 		if r.Owed {
-			flags |= 0x40
+			flags |= 0x40 | byte(r.As)<<3
 		}
 		b = append(b, flags)
 		b = binary.AppendUvarint(b, uint64(r.Attempts))
@@ -159,13 +159,14 @@ func DecodeState(b []byte) (*mail.State, error) {
 	}
 	for i := range s.Recipients {
 		flags := d.octet()
-		r := mail.RecipientState{Fate: mail.Fate(flags &^ 0xc0), DelayTold: flags&0x80 != 0, Owed: flags&0x40 != 0, Attempts: d.small(), Due: d.time()}
+		r := mail.RecipientState{Fate: mail.Fate(flags & 7), DelayTold: flags&0x80 != 0, Owed: flags&0x40 != 0, Attempts: d.small(), Due: d.time()}
+		r.As = mail.Action(flags >> 3 & 7)
 		r.Reply.Code = int(d.small())
 		for j := range r.Reply.Status {
 			r.Reply.Status[j] = d.small()
 		}
 		r.Reply.Text, r.Host = d.text(), d.text()
-		if r.Fate > mail.Deleted {
+		if r.Fate > mail.Deleted || r.As > mail.ActionExpanded || !r.Owed && r.As != 0 {
 			d.fail = true
 		}
 		s.Recipients[i] = r

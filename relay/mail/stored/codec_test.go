@@ -34,6 +34,7 @@ func fullState() *mail.State {
 	return &mail.State{Held: true, Signature: []byte("DKIM-Signature: x\r\n"), Recipients: []mail.RecipientState{
 		{Fate: mail.Deferred, Attempts: 7, Due: time.Unix(1_700_000_300, 0), DelayTold: true, Reply: smtp.Reply{Code: 451, Status: smtp.Status{4, 7, 1}, Text: "later\nplease"}, Host: "mx.test"},
 		{Fate: mail.Sent, Attempts: 1},
+		{Fate: mail.Sent, Attempts: 1, Owed: true, As: mail.ActionExpanded},
 		{Fate: mail.Failed, Attempts: 1, Owed: true},
 	}}
 }

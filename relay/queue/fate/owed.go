@@ -7,9 +7,9 @@ import (
 	"tenma/relay/mail"
 )
 
-// gatherFor is how long a failure waits for others of the same message, so that the
-// sender gets one DSN about them and not one for each. It is longer than hosts
-// usually take to refuse, and shorter than anybody waits for the answer.
+// gatherFor is how long a failure or a success waits for others of the same message,
+// so that the sender gets one DSN about them and not one for each. It is longer than
+// hosts usually take to answer, and shorter than anybody waits for the DSN.
 const gatherFor = 30 * time.Second
 
 // Work is a set of recipients with their outcomes.
@@ -18,16 +18,21 @@ type Work struct {
 	Outs  []mail.Outcome // nil: the recipients have expired
 	Lane  mail.Lane
 	Local bool
+	// Waiting: the recipients go on waiting, and their sender is to hear of it.
+	Waiting bool
 }
 
-// JudgeAll appends the verdicts on all of work to vs; see Judge and Expire.
+// JudgeAll appends the verdicts on all of work to vs; see Judge, Expire and Wait.
 func JudgeAll(vs []Verdict, c *Rules, e *mail.Envelope, s *mail.State, work []Work, now time.Time, spread float64) []Verdict {
 	for _, w := range work {
 		for i, to := range w.To {
 			var v Verdict
-			if w.Outs == nil {
+			switch {
+			case w.Waiting:
+				v = Wait(to, s.Recipients[to])
+			case w.Outs == nil:
 				v = Expire(e, to, s.Recipients[to])
-			} else {
+			default:
 				v = Judge(c, e, to, s.Recipients[to], &w.Outs[i], w.Local, now, spread)
 			}
 			v.Lane = w.Lane
@@ -37,9 +42,10 @@ func JudgeAll(vs []Verdict, c *Rules, e *mail.Envelope, s *mail.State, work []Wo
 	return vs
 }
 
-// Owed are the failures of a message that its sender has not been told of yet. They
-// are settled as failures at once; that a DSN is owed stands in the state
-// (RecipientState.Owed), and the entry stays until it was made.
+// Owed are the failures and successes of a message that its sender has not been told
+// of yet. They are settled as such at once; that a DSN is owed stands in the state
+// (RecipientState.Owed), and the entry stays until it was made. Delays are told at
+// once, all of a message together (Along).
 type Owed struct {
 	reports []mail.Report
 	Until   time.Time // they are told then at the latest; zero: there are none
@@ -55,7 +61,7 @@ func (o *Owed) Recall(s *mail.State, now time.Time) {
 			if r.Fate == mail.Expired {
 				out = *expiredOutcome(out)
 			}
-			o.add(mail.Report{Recipient: i, Action: mail.ActionFailed, Outcome: out, Attempts: int(r.Attempts)}, now)
+			o.add(mail.Report{Recipient: i, Action: r.As, Outcome: out, Attempts: int(r.Attempts)}, now)
 		}
 	}
 }
@@ -73,8 +79,8 @@ func (o *Owed) Due(others bool, now time.Time) bool {
 }
 
 // Gather gives the reports that are to be told with the verdicts vs: those on
-// delays and successes, and all failures when they are due. Verdicts on failures
-// that have to wait are marked as owed, and have no report any more.
+// delays, and all others when they are due. Verdicts that have to wait are marked as
+// owed, and have no report any more.
 func (o *Owed) Gather(c *Rules, e *mail.Envelope, vs []Verdict, others bool, now time.Time) (tell []mail.Report) {
 	for i := range vs {
 		v := &vs[i]
@@ -82,21 +88,21 @@ func (o *Owed) Gather(c *Rules, e *mail.Envelope, vs []Verdict, others bool, now
 			continue
 		}
 		r := mail.Report{Recipient: v.To, Action: v.Action, Outcome: *v.Outcome, Attempts: int(v.State.Attempts)}
-		switch v.Action {
-		case mail.ActionFailed:
-			v.State.Owed = true
-			o.add(r, now)
-			continue
-		case mail.ActionDelayed:
+		if v.Action == mail.ActionDelayed {
 			r.WillRetry = Expiry(c, e.Received, e.Expire)
+			tell = append(tell, r)
+			continue
 		}
-		tell = append(tell, r)
+		v.State.Owed, v.State.As = true, v.Action
+		o.add(r, now)
 	}
 	due := o.Due(others, now)
 	for i := range vs {
 		v := &vs[i]
 		v.Report = v.Report && (due || !v.State.Owed)
-		v.State.Owed = v.State.Owed && !due
+		if due {
+			v.State.Owed, v.State.As = false, 0
+		}
 	}
 	if due {
 		tell = append(tell, o.reports...)
@@ -105,23 +111,23 @@ func (o *Owed) Gather(c *Rules, e *mail.Envelope, vs []Verdict, others bool, now
 	return tell
 }
 
-// Return takes back the failures among told, whose DSN could not be made, but for
-// those that vs decides anew. It is tried again after gatherFor.
+// Return takes back what was to be told, as the DSN could not be made, but for
+// delays and what vs decides anew. It is tried again after gatherFor.
 func (o *Owed) Return(told []mail.Report, vs []Verdict, now time.Time) {
 	for _, r := range told {
 		anew := slices.ContainsFunc(vs, func(v Verdict) bool { return v.To == r.Recipient })
-		if r.Action == mail.ActionFailed && !anew {
+		if r.Action != mail.ActionDelayed && !anew {
 			o.add(r, now)
 			o.after = o.Until
 		}
 	}
 }
 
-// Clear takes the marks off a state whose owed failures were told.
+// Clear takes the marks off a state that owes nothing any more.
 func (o *Owed) Clear(s *mail.State) {
 	if len(o.reports) == 0 {
 		for i := range s.Recipients {
-			s.Recipients[i].Owed = false
+			s.Recipients[i].Owed, s.Recipients[i].As = false, 0
 		}
 	}
 }

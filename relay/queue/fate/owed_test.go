@@ -28,8 +28,8 @@ func recipients(reports []mail.Report) (to []int) {
 	return to
 }
 
-// Failures wait for each other while more is under way, for half a minute at most;
-// delays and successes do not.
+// Failures and successes wait for each other while more is under way, for half a
+// minute at most; delays do not.
 func TestGather(t *testing.T) {
 	e := &mail.Envelope{Sender: smtp.Address{Local: "me"}, Recipients: make([]mail.Recipient, 9)}
 	var o Owed
@@ -40,15 +40,16 @@ func TestGather(t *testing.T) {
 	if got := gather(first, true, 0); got != nil || !first[0].State.Owed || first[0].Report || o.Until != now.Add(gatherFor) {
 		t.Errorf("told of %v: %+v", got, first[0])
 	}
-	mixed := append(failures(2), Verdict{To: 3, Report: true, Action: mail.ActionRelayed, Outcome: &refused}, Verdict{To: 4, Action: mail.ActionFailed})
-	if got := gather(mixed, true, time.Second); !cmp.Equal(got, []int{3}) || mixed[1].State.Owed || mixed[2].State.Owed {
+	mixed := append(failures(2), Verdict{To: 3, Report: true, Action: mail.ActionDelayed, Outcome: &refused}, Verdict{To: 4, Action: mail.ActionFailed},
+		Verdict{To: 6, Report: true, Action: mail.ActionExpanded, Outcome: &refused})
+	if got := gather(mixed, true, time.Second); !cmp.Equal(got, []int{3}) || mixed[1].State.Owed || mixed[2].State.Owed || !mixed[3].State.Owed || mixed[3].State.As != mail.ActionExpanded {
 		t.Errorf("told of %v", got)
 	}
 	if o.Due(true, now.Add(gatherFor-1)) || !o.Due(true, now.Add(gatherFor)) || !o.Due(false, now) {
 		t.Error("due at another time")
 	}
 	last := failures(5)
-	if got := gather(last, false, 2*time.Second); !cmp.Equal(got, []int{0, 1, 2, 5}) || last[0].State.Owed || !last[0].Report || !o.Until.IsZero() {
+	if got := gather(last, false, 2*time.Second); !cmp.Equal(got, []int{0, 1, 2, 6, 5}) || last[0].State.Owed || !last[0].Report || !o.Until.IsZero() {
 		t.Errorf("told of %v: %+v", got, last[0])
 	}
 	if got := gather(nil, false, 3*time.Second); got != nil || o.Due(false, now) {
@@ -63,12 +64,13 @@ func TestRecall(t *testing.T) {
 		{Fate: mail.Failed},
 		{Fate: mail.Expired, Owed: true},
 		{Fate: mail.Deferred},
+		{Fate: mail.Sent, Owed: true, As: mail.ActionDelivered},
 	}}
 	var o Owed
 	if o.Clear(s); s.Recipients[0].Owed {
 		t.Error("a mark stays for nothing")
 	}
-	s.Recipients[0].Owed, s.Recipients[2].Owed = true, true
+	s.Recipients[0].Owed, s.Recipients[2].Owed, s.Recipients[4].Owed, s.Recipients[4].As = true, true, true, mail.ActionDelivered
 	o.Recall(s, time.Time{})
 	if o.Clear(s); !s.Recipients[0].Owed {
 		t.Error("the mark of what is owed is gone")
@@ -76,9 +78,9 @@ func TestRecall(t *testing.T) {
 	if !o.Due(true, now) {
 		t.Error("it waits")
 	}
-	e := &mail.Envelope{Sender: smtp.Address{Local: "me"}, Recipients: make([]mail.Recipient, 4)}
+	e := &mail.Envelope{Sender: smtp.Address{Local: "me"}, Recipients: make([]mail.Recipient, 5)}
 	told := o.Gather(rules, e, nil, true, now)
-	if !cmp.Equal(recipients(told), []int{0, 2}) || told[0].Outcome.Reply != refused.Reply || told[0].Attempts != 2 || told[1].Outcome.Reply.Status != (smtp.Status{5, 4, 7}) {
+	if !cmp.Equal(recipients(told), []int{0, 2, 4}) || told[2].Action != mail.ActionDelivered || told[0].Outcome.Reply != refused.Reply || told[0].Attempts != 2 || told[1].Outcome.Reply.Status != (smtp.Status{5, 4, 7}) {
 		t.Errorf("%+v", told)
 	}
 }

@@ -16,9 +16,10 @@ const MaxUntried = 5
 type Verdict struct {
 	To      int // index into Envelope.Recipients
 	State   mail.RecipientState
-	Event   mail.EventKind
-	Delayed bool // a Delayed event besides
+	Event   mail.EventKind // 0: none
+	Delayed bool           // a Delayed event besides
 	Report  bool
+	Aside   bool        // the recipient is elsewhere at work, and stays there
 	Action  mail.Action // of the report
 	Outcome *mail.Outcome
 	Lane    mail.Lane

@@ -1,0 +1,87 @@
+package queue
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"tenma/relay/mail"
+	"tenma/relay/wire/smtp"
+)
+
+// The sender of mail that waits untried, for a destination at rest, hears of the
+// delay in time and once, with what the destination had said to others; unless it
+// declined, or is null. The mail goes out when the destination is back.
+func TestDelayIsToldAtRest(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		down := r.downHost()
+		r.conf.RestAfter, r.conf.LaneReady = 3, 5
+		r.conf.Expire, r.conf.DelayNotice = 48*time.Hour, 4*time.Hour
+		r.conf.Retry = []time.Duration{20 * time.Hour}
+		r.start()
+		const all = 600 // in four hours there is a probe for 240
+		var untold []int
+		for i := range all {
+			e := r.envelope("a@one.test")
+			switch i {
+			case all - 3:
+				e.Sender = smtp.Address{}
+			case all - 2:
+				e.Recipients[0].Notify = mail.NotifyFailure
+			case all - 1:
+				e.Recipients[0].Notify = mail.NotifyNever
+			}
+			if i >= all-3 {
+				untold = append(untold, i)
+			}
+			r.add(e)
+		}
+		pass(4*time.Hour - time.Minute)
+		if n := r.log.count(mail.EventDelayed); n != 0 {
+			t.Errorf("%d told too early", n)
+		}
+		tried := r.log.count(mail.EventTransientFailure)
+		pass(5 * time.Minute)
+		told := r.log.count(mail.EventDelayed)
+		if least := all - len(untold) - r.log.count(mail.EventTransientFailure); least < 200 || told < least || told > least+10 {
+			t.Errorf("%d told, %d were never tried", told, least)
+		}
+		if len(r.back.reports) != told {
+			t.Errorf("%d reports of %d delays", len(r.back.reports), told)
+		}
+		for _, rep := range r.back.reports {
+			if rep.Action != mail.ActionDelayed || rep.Outcome.Reply.Text != "no connection" || rep.Outcome.Host != "mx" || rep.WillRetry.IsZero() {
+				t.Fatalf("%+v", rep)
+			}
+		}
+		if more := r.log.count(mail.EventTransientFailure) - tried; more > 10 {
+			t.Errorf("telling was an attempt for %d", more)
+		}
+		pass(3 * time.Hour)
+		if hasTwice(r.log.all()) {
+			t.Error("somebody was told twice, or against his wish")
+		}
+		down.Store(false)
+		pass(30 * time.Hour)
+		if n := r.log.count(mail.EventDelivery); n < all || r.spool.left() != 0 {
+			t.Errorf("%d delivered, %d left", n, r.spool.left())
+		}
+		r.stop()
+	})
+}
+
+// hasTwice reports two delays of one message, or one that nobody wanted to hear of.
+func hasTwice(all []mail.Event) bool {
+	var ids []string
+	for _, e := range all {
+		if e.Kind == mail.EventDelayed && e.Envelope.Recipients[0].Notify != 0 {
+			return true // it had declined
+		}
+		if e.Kind == mail.EventDelayed {
+			ids = append(ids, e.ID.String())
+		}
+	}
+	n := len(ids)
+	slices.Sort(ids)
+	return len(slices.Compact(ids)) != n
+}
