@@ -38,10 +38,36 @@ else:
 sys.stdout.buffer.write(out)
 `
 
+// mailDKIM tells what Perl's Mail::DKIM thinks of the chain of a message.
+const mailDKIM = `
+use Mail::DKIM::ARC::Verifier; use Mail::DKIM::DNS; use Net::DNS;
+my $record = $ARGV[0];
+{
+  package Zone;
+  sub new { bless {}, shift }
+  sub send {
+    my ($self, $name) = @_;
+    my $p = Net::DNS::Packet->new($name, 'TXT');
+    $p->push(answer => Net::DNS::RR->new(name => $name, type => 'TXT', ttl => 60, txtdata => [unpack '(A200)*', $record]));
+    $p
+  }
+  sub query { my $self = shift; $self->send(@_) }
+  sub bgsend { my $self = shift; $self->{p} = $self->send(@_); 1 }
+  sub bgread { $_[0]{p} }
+  sub bgbusy { 0 }
+  sub errorstring { '' }
+}
+Mail::DKIM::DNS::resolver(Zone->new);
+my $v = Mail::DKIM::ARC::Verifier->new(Strict => 1);
+while (<STDIN>) { s/\r?\n$//; $v->PRINT("$_\r\n") }
+$v->CLOSE;
+print $v->result_detail;
+`
+
 // TestInteropVerdicts brings mail that dkimpy signed, or sealed as a mailing list
 // would, with swaks to a relay that does not know the client. What it finds stands in
 // the message; an alias hands it on to Postfix, and there dkimpy finds the author's
-// signature and our seal whole.
+// signature and our seal whole, and so does Mail::DKIM.
 func TestInteropVerdicts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -126,6 +152,11 @@ func TestInteropVerdicts(t *testing.T) {
 				// What Postfix put in front is not of the message that was sealed.
 				if judged := python("judge", got); judged != c.judged {
 					t.Errorf("dkimpy finds %s, not %s:\n%s", judged, c.judged, got)
+				}
+				perl := exec.CommandContext(t.Context(), "/usr/bin/perl", "-e", mailDKIM, record)
+				perl.Stdin = strings.NewReader(got)
+				if out, err := perl.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "pass (") {
+					t.Errorf("Mail::DKIM finds %s, %v", out, err)
 				}
 				_, results, _ := strings.Cut(got, "\nAuthentication-Results: relay.test;")
 				results, _, _ = strings.Cut(results, "\nReceived")
