@@ -453,3 +453,19 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 }
+
+// A domain here whose mail nobody signs, though mail of others is signed, was
+// forgotten.
+func TestUnaligned(t *testing.T) {
+	const head = "hostname = \"mx.test\"\ndata_dir = \"/data\"\n[[listen]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:2525\"\n[[domain]]\nname = \"example.test\"\n[[domain]]\nname = \"news.example.test\"\n"
+	for key, want := range map[string]int{"": 0, "example.test": 0, "news.example.test": 1, "ample.test": 2} {
+		text := head
+		if key != "" {
+			text += "[[dkim]]\ndomain = \"" + key + "\"\nselector = \"s\"\nkey = \"dkim/example.test.pem\"\n"
+		}
+		_, warnings, errs := read(t, text)
+		if n := strings.Count(fmt.Sprint(warnings), "what DMARC counts"); n != want || len(errs) > 0 {
+			t.Errorf("with a key of %q: %d warnings, %v", key, n, errs)
+		}
+	}
+}

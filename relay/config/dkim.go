@@ -3,6 +3,7 @@ package config
 import (
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"tenma/relay/config/document"
@@ -57,6 +58,22 @@ func (r *reader) dkim(s *section, c *Config) {
 		}
 		c.DKIM.Keys = append(c.DKIM.Keys, k)
 	})
+	r.unaligned(c, ways)
+}
+
+// unaligned warns of domains here that have no key though others have: their mail is
+// signed for nobody, or for a domain that DMARC does not count (RFC 7489 section 3.1.1).
+func (r *reader) unaligned(c *Config, keys map[smtp.Domain]bool) {
+	for _, d := range c.Auth.Domains {
+		has := len(keys) == 0
+		for at, more := string(d), true; more && !has; {
+			_, has = keys[smtp.Domain(at)]
+			_, at, more = strings.Cut(at, ".")
+		}
+		if !has {
+			r.Warnf(place{}, "mail from %s is not signed for its own domain, which is what DMARC counts: it has no [[dkim]], while others have; \"tenma dkim new %s\" makes a key", d, d)
+		}
+	}
 }
 
 // selector reads a name that no other key of d has.
