@@ -27,6 +27,8 @@ type Facts struct {
 	EHLO      string       // name that the relay says; "": Config.MX
 	Addresses []netip.Addr // public ones that mail goes out from; none: not known
 	Elsewhere bool         // mail for the domain does not come here: only what sending needs is listed
+	Returns   smtp.Domain  // of signed return paths, whose MX is this relay; "": none
+	Bare      bool         // the domain stands in return paths alone: no From, no mailboxes
 }
 
 // Records lists what a domain should publish, in the order in which it is wanted:
@@ -34,7 +36,7 @@ type Facts struct {
 // rest makes it safer or easier.
 func Records(c Config, d smtp.Domain, f Facts) []Record {
 	all := sending(c, d, f)
-	if !f.Elsewhere {
+	if !f.Elsewhere && !f.Bare {
 		all = append(all, receiving(c, d, f)...)
 	}
 	return all
@@ -55,6 +57,13 @@ func sending(c Config, d smtp.Domain, f Facts) []Record {
 	add(string(d), "TXT", spf(c, f, ehlo), "SPF: only these addresses send for the domain; add your other senders before you publish it")
 	if ehlo != string(d) {
 		add(ehlo, "TXT", "v=spf1 a -all", "SPF for notices of failure, which have no sender: receivers look at the name of the relay")
+	}
+	if f.Returns != "" && f.Returns != d {
+		add(string(f.Returns), "MX", "10 "+ehlo+".", "Reports and complaints about mail come back to this relay")
+		add(string(f.Returns), "TXT", spf(c, Facts{Addresses: f.Addresses}, ehlo), "SPF of the return paths, which receivers look at in place of the domain's")
+	}
+	if f.Bare {
+		return all
 	}
 	for _, r := range f.DKIM {
 		r.For = cmp.Or(r.For, "DKIM: receivers check the signature with it")

@@ -260,7 +260,7 @@ func TestRecords(t *testing.T) {
 	golden(t, "records-bare.txt", print(bare, Facts{}))
 	known := Facts{EHLO: "out.example.test", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")}}
 	golden(t, "records-known.txt", print(bare, known))
-	known.Elsewhere = true
+	known.Elsewhere, known.Returns = true, "r.example.test"
 	golden(t, "records-elsewhere.txt", print(example(), known))
 	changed := example()
 	changed.STS = STSEnforce

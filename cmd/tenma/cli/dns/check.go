@@ -74,7 +74,7 @@ func (x *checkCommand) Run(ctx context.Context, c *cli.Console) error {
 
 // sender gathers what the relay does.
 func (x *checkCommand) sender(ctx context.Context, cfg *config.Config, d smtp.Domain, dns *dnscache.Cache) (dnscheck.Sender, error) {
-	s := dnscheck.Sender{Domain: d, EHLO: cfg.Route.Source.EHLO, Sources: x.addresses(cfg)}
+	s := dnscheck.Sender{Domain: d, EHLO: cfg.Route.Source.EHLO, Sources: x.addresses(cfg), Returns: string(cfg.Returns.Domain), Bare: bare(cfg, d)}
 	if len(s.Sources) == 0 { // behind a router: what its name says is the best guess
 		if a, err := dns.LookupAddrs(ctx, s.EHLO); err == nil {
 			for _, ip := range a.Records {

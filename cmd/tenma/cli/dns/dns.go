@@ -55,9 +55,15 @@ func (x *about) addresses(cfg *config.Config) []netip.Addr {
 }
 
 // comesHere reports that mail for a domain comes to this relay: its mailboxes are
-// here, or what returns to rewritten senders or signed return paths.
+// here, or it stands in return paths.
 func comesHere(cfg *config.Config, d smtp.Domain) bool {
-	return slices.Contains(cfg.Setup.Domains, d) || d == cfg.Mailbox.SRSDomain || d == cfg.Returns.Domain
+	return slices.Contains(cfg.Setup.Domains, d) || bare(cfg, d)
+}
+
+// bare reports a domain that stands in return paths alone: rewritten senders, and
+// signed ones.
+func bare(cfg *config.Config, d smtp.Domain) bool {
+	return !slices.Contains(cfg.Setup.Domains, d) && (d == cfg.Mailbox.SRSDomain || d == cfg.Returns.Domain)
 }
 
 // key is one key of a domain and what it is there for.

@@ -43,7 +43,7 @@ func (x *recordsCommand) Run(c *cli.Console) error {
 	if f.Elsewhere {
 		a.Advice = slices.Insert(a.Advice, 0, fmt.Sprintf("No [[domain]] is %s: these are the records for sending alone, its MX records stay as they are.", d))
 	}
-	if len(f.DKIM) == 0 {
+	if len(f.DKIM) == 0 && !f.Bare {
 		a.Advice = append(a.Advice, fmt.Sprintf("No key signs for %s: \"tenma dkim new %s\" makes one.", d, d))
 	}
 	a.Advice = append(a.Advice, fmt.Sprintf("When they are published, \"tenma dns check %s\" tells whether they are right.", d))
@@ -58,7 +58,7 @@ func (x *recordsCommand) Run(c *cli.Console) error {
 
 // facts gathers what the configuration alone does not tell.
 func (x *recordsCommand) facts(cfg *config.Config, d smtp.Domain) (setup.Facts, error) {
-	f := setup.Facts{EHLO: cfg.Route.Source.EHLO, Addresses: x.addresses(cfg), Elsewhere: !comesHere(cfg, d)}
+	f := setup.Facts{EHLO: cfg.Route.Source.EHLO, Addresses: x.addresses(cfg), Elsewhere: !comesHere(cfg, d), Returns: cfg.Returns.Domain, Bare: bare(cfg, d)}
 	all, err := keys(cfg, d)
 	if err != nil {
 		return f, err

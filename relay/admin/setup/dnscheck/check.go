@@ -47,6 +47,8 @@ type Sender struct {
 	Sources []netip.Addr // public addresses that its mail goes out from
 	MX      string       // name of the relay where mail for the domain comes here; "": it goes elsewhere
 	Keys    []Key
+	Returns string   // domain of signed return paths, whose MX is the relay; "": none
+	Bare    bool     // the domain stands in return paths alone: nobody writes From it, no key signs for it
 	STS     string   // id of the MTA-STS policy that the relay serves for the domain; "": none
 	Clients []string // names at which mail programs look for their settings here
 }
@@ -72,11 +74,17 @@ type checker struct {
 func Check(ctx context.Context, s Sender, dns Resolver, probe Prober) []Finding {
 	c := &checker{Sender: s, ctx: ctx, dns: dns, probe: probe}
 	c.sources()
-	c.exchangers()
+	c.mx = c.exchangers(string(s.Domain), s.MX)
 	c.spf(string(s.Domain))
 	c.ehloSPF()
-	c.keys()
-	c.dmarc()
+	if s.Returns != "" && s.Returns != string(s.Domain) {
+		c.exchangers(s.Returns, s.EHLO)
+		c.spf(s.Returns)
+	}
+	if !s.Bare {
+		c.keys()
+		c.dmarc()
+	}
 	c.sts()
 	c.reports()
 	c.dane()

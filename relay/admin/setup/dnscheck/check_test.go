@@ -163,10 +163,15 @@ func TestMistakes(t *testing.T) {
 		"MX to address":      {old: "MX 20 mx2.example.test.", new: "MX 20 192.0.2.26.", want: []string{"wrong MX 192.0.2.26: an MX record names a host", "wrong MTA-STS _mta-sts.example.test: the policy does not name 192.0.2.26"}},
 		"MX without address": {old: "mx2.example.test. IN A 192.0.2.26", want: []string{"wrong MX mx2.example.test: this mail host has no address"}},
 		"MX private":         {old: "mx2.example.test. IN A 192.0.2.26", new: "mx2.example.test. IN A 10.1.2.3", want: []string{"wrong MX mx2.example.test: this mail host has the address 10.1.2.3"}},
-		"null MX beside":     {new: "example.test. IN MX 0 .", want: []string{"wrong MX example.test: \".\" says"}},
+		"null MX beside":     {new: "example.test. IN MX 0 .", want: []string{"wrong MX example.test: \".\" says that the domain takes no mail, and must stand alone"}},
 		"null MX":            {old: "example.test. IN MX 10 mx1.example.test.\nexample.test. IN MX 20 mx2.example.test.", new: "example.test. IN MX 0 .", want: []string{"wrong MX example.test: \".\" says that the domain takes no mail, but", "wrong SPF example.test: mail from 192.0.2.25"}},
-		"MX elsewhere":       {sender: func(s *Sender) { s.MX = "mx9.example.test" }, want: []string{"wrong MX example.test: the domain's mailboxes are here, but"}},
+		"MX elsewhere":       {sender: func(s *Sender) { s.MX = "mx9.example.test" }, want: []string{"wrong MX example.test: the domain's mail is for this relay, and goes elsewhere"}},
 		"MX not our affair":  {sender: func(s *Sender) { s.MX = "" }},
+
+		"returns":           {new: "r.example.test. IN MX 10 mx1.example.test.\nr.example.test. IN TXT \"v=spf1 mx -all\"", sender: func(s *Sender) { s.Returns = "r.example.test" }},
+		"no returns":        {sender: func(s *Sender) { s.Returns = "r.example.test" }, want: []string{"missing MX r.example.test", "missing SPF r.example.test"}},
+		"returns elsewhere": {new: "r.example.test. IN MX 10 mx2.example.test.\nr.example.test. IN TXT \"v=spf1 -all\"", sender: func(s *Sender) { s.Returns = "r.example.test" }, want: []string{"wrong MX r.example.test: the domain's mail is for this relay", "wrong SPF r.example.test: mail from 192.0.2.25", "wrong SPF r.example.test: mail from 2001:db8::25"}},
+		"bare":              {old: "_dmarc.example.test. IN TXT", new: "x.example.test. IN TXT", sender: func(s *Sender) { s.Bare, s.Keys = true, nil }},
 
 		"no SPF":              {old: "example.test. IN TXT " + spf, want: []string{"missing SPF example.test"}},
 		"two SPF":             {new: "example.test. IN TXT \"v=spf1 -all\"", want: []string{"wrong SPF example.test: there must be one record"}},

@@ -82,16 +82,17 @@ func looksDynamic(name string, a netip.Addr) bool {
 	return slices.Contains(numbers, last) && slices.Contains(numbers, before) && len(numbers) >= 3
 }
 
-// exchangers checks the MX records and where they lead (RFC 5321 section 5.1).
-func (c *checker) exchangers() {
-	d := string(c.Domain)
+// exchangers checks the MX records of a domain and where they lead (RFC 5321
+// section 5.1), and gives the hosts. ours is the host that must be among them, if
+// any must.
+func (c *checker) exchangers(d, ours string) (hosts []string) {
 	answer, err := c.dns.LookupMX(c.ctx, d)
 	if c.silent("MX", d, err) {
-		return
+		return hosts
 	}
 	want := ""
-	if c.MX != "" {
-		want = "MX 10 " + c.MX + "."
+	if ours != "" {
+		want = "MX 10 " + ours + "."
 	}
 	var found []string
 	null := 0
@@ -100,29 +101,28 @@ func (c *checker) exchangers() {
 		if m.Host == "" {
 			null++
 		} else {
-			c.mx = append(c.mx, m.Host)
+			hosts = append(hosts, m.Host)
 		}
 	}
 	switch {
 	case len(found) == 0 && len(c.addresses(d)) > 0:
-		c.mx = []string{d}
 		c.add("MX", d, Advice, nil, "without MX records mail goes to the domain's own address (RFC 5321 section 5.1), most often a web server", want, "publish an MX record, or \"MX 0 .\" where no mail is taken (RFC 7505)")
-		return
+		return []string{d}
 	case len(found) == 0:
 		c.add("MX", d, Missing, nil, "no mail can be sent to the domain; receivers refuse senders whom they cannot answer", want, "publish an MX record")
-		return
+		return hosts
 	case null > 0 && len(found) > 1:
 		c.add("MX", d, Wrong, found, "\".\" says that the domain takes no mail, and must stand alone (RFC 7505 section 3)", want, "take one of them out")
-		return
-	case null > 0 && c.MX != "":
-		c.add("MX", d, Wrong, found, "\".\" says that the domain takes no mail, but its mailboxes are here", want, "publish this instead")
-		return
+		return hosts
+	case null > 0 && ours != "":
+		c.add("MX", d, Wrong, found, "\".\" says that the domain takes no mail, but its mail is for this relay", want, "publish this instead")
+		return hosts
 	case null > 0:
 		c.add("MX", d, Advice, found, "the domain takes no mail (RFC 7505): receivers refuse senders whom they cannot answer", "", "publish an MX record for bounces and answers")
-		return
+		return hosts
 	}
 	bad := false
-	for _, host := range c.mx {
+	for _, host := range hosts {
 		if _, err := c.dns.LookupAddrs(c.ctx, host); c.silent("MX", host, err) {
 			bad = true
 		} else if why, do := c.exchanger(host); why != "" {
@@ -131,11 +131,12 @@ func (c *checker) exchangers() {
 		}
 	}
 	switch {
-	case c.MX != "" && !slices.Contains(c.mx, strings.ToLower(c.MX)):
-		c.add("MX", d, Wrong, found, "the domain's mailboxes are here, but its mail goes elsewhere", want, "publish this, or take the [[domain]] out of the configuration")
+	case ours != "" && !slices.Contains(hosts, strings.ToLower(ours)):
+		c.add("MX", d, Wrong, found, "the domain's mail is for this relay, and goes elsewhere", want, "publish this, or take the domain out of the configuration")
 	case !bad:
 		c.add("MX", d, OK, found, "", "", "")
 	}
+	return hosts
 }
 
 // exchanger says what is wrong with one mail host, "" if nothing is.

@@ -286,6 +286,33 @@ func TestDeserted(t *testing.T) {
 	})
 }
 
+// What the first start takes for granted is remembered, whether the DNS answers or
+// not.
+func TestRemembersAtOnce(t *testing.T) {
+	w := newWorld(t, dkim.RSA)
+	w.deaf = true
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		w.start()
+		w.stop()
+	})
+	if keys, err := Decode(w.saved); err != nil || len(keys) != 1 || keys[0].Phase != Active {
+		t.Errorf("saved %q", w.saved)
+	}
+}
+
+// A key that cannot be used does not begin to sign, however long it was published.
+func TestUnusable(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	next := Key{Domain: home, Selector: "n", Algorithm: dkim.RSA, Phase: Next, Since: now, Sight: Published, Seen: now.Add(-2 * Settle)}
+	for _, usable := range []bool{false, true} {
+		is := Step([]Key{next}, func(Key) bool { return usable }, 0, now)
+		if (is[0].Phase == Active) != usable {
+			t.Errorf("usable %v: %s", usable, is[0].Phase)
+		}
+	}
+}
+
 // A key of another algorithm joins; it takes nobody's place.
 func TestSecondAlgorithm(t *testing.T) {
 	w := newWorld(t, dkim.RSA)
