@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +68,47 @@ func (r *rig) start() {
 			r.t.Error(err)
 		}
 	}
+	synctest.Wait()
+}
+
+// set changes what the fakes do.
+func (r *rig) set(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+}
+
+// seen is what the fakes have seen so far.
+type seen struct {
+	posted       []string
+	mails, asked int
+}
+
+func (r *rig) seen() seen {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return seen{slices.Clone(r.posted), len(r.mails), r.asked}
+}
+
+// bookkeeping gives what the book holds: open and closed accounts, and octets.
+func (r *rig) bookkeeping() (open, closed, octets int) {
+	b := r.book
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.open), len(b.closed), b.octets
+}
+
+// account is that of a domain today.
+func (r *rig) account(d smtp.Domain) *account {
+	b := r.book
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open[d]
+}
+
+// pass lets time pass, until all that is to be done then is done.
+func pass(d time.Duration) {
+	time.Sleep(d)
 	synctest.Wait()
 }
 
@@ -148,7 +190,7 @@ func session(d string, fault tlsrpt.Fault) *mail.TLSResult {
 // totals gives the sums of the reports that were posted, "DOMAIN good bad".
 func (r *rig) totals() (all []string) {
 	r.t.Helper()
-	for _, text := range r.posted {
+	for _, text := range r.seen().posted {
 		var report tlsrpt.Report
 		if err := json.Unmarshal([]byte(text), &report); err != nil {
 			r.t.Fatal(err)

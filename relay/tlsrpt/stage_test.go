@@ -23,25 +23,25 @@ func TestDays(t *testing.T) {
 		r.records["a.test"] = byHTTPS
 		r.start()
 		defer func() { r.stop() }()
-		time.Sleep(23*time.Hour + 59*time.Minute)
+		pass(23*time.Hour + 59*time.Minute)
 		r.Count(session("a.test", tlsrpt.FaultNone))
 		r.Count(session("b.test", tlsrpt.FaultNone))
-		time.Sleep(90 * time.Second) // the next day has begun
+		pass(90 * time.Second) // the next day has begun
 		r.Count(session("a.test", tlsrpt.FaultExpired))
-		time.Sleep(5 * time.Hour)
+		pass(5 * time.Hour)
 		if got := fmt.Sprint(r.totals()); got != "[2000-01-01 a.test 1 0]" {
 			t.Error(got)
 		}
-		time.Sleep(24 * time.Hour)
+		pass(24 * time.Hour)
 		if got := fmt.Sprint(r.totals()); got != "[2000-01-01 a.test 1 0 2000-01-02 a.test 0 1]" {
 			t.Error(got)
 		}
-		time.Sleep(72 * time.Hour)
-		if len(r.posted) != 2 {
-			t.Errorf("%d reports", len(r.posted))
+		pass(72 * time.Hour)
+		if len(r.seen().posted) != 2 {
+			t.Errorf("%d reports", len(r.seen().posted))
 		}
-		if len(r.book.open)+len(r.book.closed) != 0 || r.book.octets != 0 {
-			t.Errorf("%d, %d, %d octets", len(r.book.open), len(r.book.closed), r.book.octets)
+		if open, closed, octets := r.bookkeeping(); open+closed+octets != 0 {
+			t.Errorf("%d open, %d closed, %d octets", open, closed, octets)
 		}
 	})
 }
@@ -58,17 +58,17 @@ func TestSpread(t *testing.T) {
 		for i := range 40 {
 			r.Count(session(fmt.Sprintf("d%d.test", i), tlsrpt.FaultNone))
 		}
-		time.Sleep(24 * time.Hour)
+		pass(24 * time.Hour)
 		for hour := range 4 {
-			before := len(r.posted)
-			time.Sleep(time.Hour)
-			if n := len(r.posted) - before; n == 0 || n > 25 {
+			before := len(r.seen().posted)
+			pass(time.Hour)
+			if n := len(r.seen().posted) - before; n == 0 || n > 25 {
 				t.Errorf("%d reports in hour %d", n, hour)
 			}
 		}
-		time.Sleep(2 * time.Minute)
-		if len(r.posted) != 40 {
-			t.Errorf("%d reports", len(r.posted))
+		pass(2 * time.Minute)
+		if len(r.seen().posted) != 40 {
+			t.Errorf("%d reports", len(r.seen().posted))
 		}
 	})
 }
@@ -83,22 +83,23 @@ func TestAskOnce(t *testing.T) {
 		defer func() { r.stop() }()
 		for range 6 {
 			r.Count(session("no.test", tlsrpt.FaultNone))
-			time.Sleep(time.Hour / 2)
+			pass(time.Hour / 2)
 		}
-		if r.asked != 1 {
-			t.Errorf("asked %d times", r.asked)
+		if r.seen().asked != 1 {
+			t.Errorf("asked %d times", r.seen().asked)
 		}
-		if a := r.book.open["no.test"]; a == nil || a.policies != nil || a.octets != 0 || r.book.octets != 0 {
-			t.Errorf("%+v, %d octets", a, r.book.octets)
+		_, _, octets := r.bookkeeping()
+		if a := r.account("no.test"); a == nil || a.policies != nil || a.octets != 0 || octets != 0 {
+			t.Errorf("%+v, %d octets", a, octets)
 		}
 		r.Count(session("silent.test", tlsrpt.FaultNone))
-		time.Sleep(3 * time.Hour)
-		if r.asked < 3 || r.asked > 5 {
-			t.Errorf("asked %d times", r.asked)
+		pass(3 * time.Hour)
+		if r.seen().asked < 3 || r.seen().asked > 5 {
+			t.Errorf("asked %d times", r.seen().asked)
 		}
-		time.Sleep(22 * time.Hour)
-		r.records["silent.test"] = byHTTPS
-		time.Sleep(6 * time.Hour)
+		pass(22 * time.Hour)
+		r.set(func() { r.records["silent.test"] = byHTTPS })
+		pass(6 * time.Hour)
 		if got := fmt.Sprint(r.totals()); got != "[2000-01-01 silent.test 1 0]" {
 			t.Error(got)
 		}
@@ -119,7 +120,7 @@ func TestNotCounted(t *testing.T) {
 		r.Count(session("", tlsrpt.FaultNone))
 		r.Apply(Config{})
 		r.Count(session("a.test", tlsrpt.FaultNone))
-		if n := len(r.book.open); n != 0 {
+		if n, _, _ := r.bookkeeping(); n != 0 {
 			t.Errorf("%d domains", n)
 		}
 	})
@@ -134,23 +135,23 @@ func TestRestart(t *testing.T) {
 		r.Count(session("a.test", tlsrpt.FaultExpired))
 		r.Count(session("a.test", tlsrpt.FaultNone))
 		r.stop()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		r.start()
 		r.Count(session("a.test", tlsrpt.FaultExpired))
-		time.Sleep(2 * time.Hour)
+		pass(2 * time.Hour)
 		r.stop()
-		time.Sleep(36 * time.Hour) // it stands still over midnight
-		r.answer = func(bool) (int, error) { return 0, errDown }
+		pass(36 * time.Hour) // it stands still over midnight
+		r.set(func() { r.answer = func(bool) (int, error) { return 0, errDown } })
 		r.start()
-		time.Sleep(10 * time.Minute)
-		if len(r.mails) != 1 || len(r.posted) != 0 {
-			t.Fatalf("%d mails, %d posted", len(r.mails), len(r.posted))
+		pass(10 * time.Minute)
+		if r.seen().mails != 1 || len(r.seen().posted) != 0 {
+			t.Fatalf("%d mails, %d posted", r.seen().mails, len(r.seen().posted))
 		}
 		r.stop()
 		before := r.kept
-		r.answer = func(bool) (int, error) { return 200, nil }
+		r.set(func() { r.answer = func(bool) (int, error) { return 200, nil } })
 		r.start()
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if got := fmt.Sprint(r.totals()); got != "[2000-01-01 a.test 1 2]" {
 			t.Error(got)
 		}
@@ -159,14 +160,14 @@ func TestRestart(t *testing.T) {
 		r.stop()
 		r.kept = before
 		r.start()
-		time.Sleep(10 * time.Minute)
-		if len(r.mails) != 1 || len(r.posted) != 2 || r.posted[0] != r.posted[1] {
-			t.Errorf("%d mails, %q", len(r.mails), r.posted)
+		pass(10 * time.Minute)
+		if r.seen().mails != 1 || len(r.seen().posted) != 2 || r.seen().posted[0] != r.seen().posted[1] {
+			t.Errorf("%d mails, %q", r.seen().mails, r.seen().posted)
 		}
-		time.Sleep(48 * time.Hour)
+		pass(48 * time.Hour)
 		r.stop()
-		if len(r.kept) != 0 || len(r.mails) != 1 {
-			t.Errorf("%d mails, kept %q", len(r.mails), r.kept)
+		if len(r.kept) != 0 || r.seen().mails != 1 {
+			t.Errorf("%d mails, kept %q", r.seen().mails, r.kept)
 		}
 	})
 }
@@ -213,15 +214,15 @@ func TestRetries(t *testing.T) {
 				r.start()
 				defer func() { r.stop() }()
 				r.Count(session("a.test", tlsrpt.FaultNone))
-				time.Sleep(4 * 24 * time.Hour)
-				if len(r.posted) != c.posted || asked < c.least || asked > c.most {
-					t.Errorf("%d posted, asked %d times", len(r.posted), asked)
+				pass(4 * 24 * time.Hour)
+				if len(r.seen().posted) != c.posted || asked < c.least || asked > c.most {
+					t.Errorf("%d posted, asked %d times", len(r.seen().posted), asked)
 				}
 				if span := last.Sub(first); c.least > 2 && (span < 16*time.Hour || span > 29*time.Hour) {
 					t.Errorf("tried for %v", span)
 				}
-				if len(r.book.closed) != 0 || r.book.octets != 0 {
-					t.Errorf("%d left, %d octets", len(r.book.closed), r.book.octets)
+				if _, closed, octets := r.bookkeeping(); closed+octets != 0 {
+					t.Errorf("%d left, %d octets", closed, octets)
 				}
 			})
 		})
@@ -247,7 +248,7 @@ func TestBounds(t *testing.T) {
 			}
 			r.Count(s)
 		}
-		a := r.book.open["a.test"]
+		a := r.account("a.test")
 		if len(a.policies) > maxPolicies+3 {
 			t.Errorf("%d policies", len(a.policies))
 		}
@@ -259,7 +260,7 @@ func TestBounds(t *testing.T) {
 		if a.octets > 1<<20 {
 			t.Errorf("%d octets", a.octets)
 		}
-		time.Sleep(30 * time.Hour)
+		pass(30 * time.Hour)
 		if got, want := fmt.Sprint(r.totals()), fmt.Sprintf("[2000-01-01 a.test 0 %d]", n); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
