@@ -31,6 +31,7 @@ func Of(o *mail.Outcome) Reply {
 // Classifier judges replies by rules. It may be used from any goroutine.
 type Classifier struct {
 	worded []rule // those with text
+	vague  []rule // those with text that count only if no other does
 	plain  []rule
 	memo   memo
 }
@@ -79,11 +80,13 @@ func (c *Classifier) decide(r *Reply, text string) mail.Diagnosis {
 	if said := withoutNames(text); said != text { // "relay" of relay.b.test is no word
 		tries = []string{said, text, notes}
 	}
-	for _, t := range tries {
-		h := headsOf(t)
-		for i := range c.worded {
-			if w := &c.worded[i]; t != "" && w.fits(r) && w.says(t, h) {
-				return w.diagnosis
+	for _, rules := range [][]rule{c.worded, c.vague} {
+		for _, t := range tries {
+			h := headsOf(t)
+			for i := range rules {
+				if w := &rules[i]; t != "" && w.fits(r) && w.says(t, h) {
+					return w.diagnosis
+				}
 			}
 		}
 	}
@@ -99,7 +102,7 @@ func (c *Classifier) decide(r *Reply, text string) mail.Diagnosis {
 // or the next hop (RFC 3463 sections 3.2, 3.3 and 3.5). Beside it, the text
 // around, which is much the same for every failure, does not count.
 func definite(s smtp.Status) bool {
-	return s[2] != 0 && (s[1] == 1 || s[1] == 2 || s[1] == 4 && (s[2] == 4 || s[2] == 6))
+	return s[2] != 0 && (s[1] == 1 || s[1] == 2 || s[1] == 4 && (s[2] == 3 || s[2] == 4 || s[2] == 6))
 }
 
 // bounded is how severe a reply can be that a rule calls hard.

@@ -91,6 +91,9 @@ func TestNotes(t *testing.T) {
 	if d := c.Classify(Reply{Status: smtp.Status{5, 1, 1}, Notes: footer}); d.Class != mail.InvalidRecipient {
 		t.Errorf("beside a clear status: %s", d.Class)
 	}
+	if d := c.Classify(Reply{Text: "Diagnostic -1 (Unknown)", Notes: notes}); d.Class != mail.QuotaIssues {
+		t.Errorf("beside vague words: %s", d.Class)
+	}
 	if d := c.Classify(Reply{Code: 554, Text: "transaction failed", Command: ".", Notes: notes}); d.Class != mail.PolicyRelated {
 		t.Errorf("beside a reply: %s", d.Class)
 	}
@@ -189,6 +192,7 @@ func TestLoadErrors(t *testing.T) {
 		head + "status = [\"3.1.1\"]":            "no status",
 		head + "from = \"them\"":                 `"remote" or "ours"`,
 		head + "not = [\"a\"]":                   "not needs text",
+		head + "vague = true":                    "vague needs text",
 		head + "wordless = true\ntext = [\"a\"]": "wordless goes without text",
 		"[[rule]]\nname = \"x\"\nclass = \"no\"": `there is no class "no"`,
 		strings.Replace(head, "soft", "weak", 1): `there is no severity "weak"`,

@@ -36,6 +36,7 @@ type ruleEntry struct {
 	Command  []string `toml:"command"` // "RCPT", ...; "" where nobody knows
 	From     string   `toml:"from"`    // "remote" or "ours"; "": either
 	Wordless bool     `toml:"wordless"`
+	Vague    bool     `toml:"vague"`
 }
 
 // Bounds of a file of rules, far above what anybody writes.
@@ -132,9 +133,12 @@ func (c *Classifier) add(e *ruleEntry) error {
 	if err != nil {
 		return fmt.Errorf("rule %q: %w", e.Name, err)
 	}
-	if u.text != nil {
+	switch {
+	case e.Vague:
+		c.vague = append(c.vague, u)
+	case u.text != nil:
 		c.worded = append(c.worded, u)
-	} else {
+	default:
 		c.plain = append(c.plain, u)
 	}
 	return nil
@@ -185,6 +189,9 @@ func (e *ruleEntry) compile() (u rule, err error) {
 	}
 	if u.text != nil && u.wordless {
 		return u, errors.New("wordless goes without text")
+	}
+	if u.text == nil && e.Vague {
+		return u, errors.New("vague needs text beside it")
 	}
 	return u, nil
 }
