@@ -67,3 +67,16 @@ type PerRecipient interface {
 	// given goes into the prefix (whole fields, each line ended by CRLF).
 	Copies(e *mail.Envelope, h header.Section) func(id spool.ID, copy *mail.Envelope) []byte
 }
+
+// Editor is an Inspection that may change the header section of the message itself,
+// and is shown it apart. Sender and recipients of the envelope are its to change too,
+// in Verdict.
+type Editor interface {
+	Inspection
+	// Section comes before the first Write, which begins behind the section: with
+	// the empty line, where there is one. ahead is what stands in front of it. Both
+	// hold until Verdict returns or Drop is called.
+	Section(id spool.ID, ahead, section []byte)
+	// Whole comes in place of Write for what is in memory. It holds as long.
+	Whole(rest []byte)
+}

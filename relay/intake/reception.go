@@ -38,6 +38,10 @@ type reception struct {
 	eight   bool
 	section section
 	judged  bool // section is filled
+	end     int  // length of the header section in buf; 0 where there is none
+	// own is the header section where it is kept out of the body, to go in front.
+	own []byte
+	id  spool.ID // once somebody has asked
 	// inspections look at the message; one that has given its verdict is nil.
 	inspections []Inspection
 	judgement   mail.Judgement                                  // all verdicts so far
@@ -138,9 +142,14 @@ func (r *reception) put(p []byte) {
 		r.gather(p)
 	default:
 		r.show(p)
-		if _, err := r.stage.Write(p); err != nil {
-			r.err = r.server.storageError("body", err)
-		}
+		r.stow(p)
+	}
+}
+
+// stow writes p to the spool.
+func (r *reception) stow(p []byte) {
+	if _, err := r.stage.Write(p); err != nil {
+		r.err = r.server.storageError("body", err)
 	}
 }
 
@@ -199,6 +208,9 @@ func (r *reception) judge(end int) {
 		r.err = refused
 		return
 	}
+	if !r.section.headless {
+		r.end = end
+	}
 	r.inspect()
 	r.ask(header.Section(r.buf[:end]))
 }
@@ -225,14 +237,25 @@ func (r *reception) overflow() {
 		return
 	}
 	r.stage = stage
-	r.put(r.buf)
+	r.stow(r.showHead())
 	// The stage holds a chunk as large in its own memory; what is charged is
 	// for that from here on.
 	r.giveBack()
 }
 
+// identify gives the message its id, if it has none.
+func (r *reception) identify(now time.Time) {
+	if !r.id.IsZero() {
+		return
+	}
+	var err error
+	if r.id, err = r.server.ids.next(now); err != nil {
+		r.err = r.server.storageError("id", fmt.Errorf("random source: %w", err))
+	}
+}
+
 // draft completes envelope and body when the last octet is there, and gives what is
-// to be stored in one step.
+// to be stored in one step: nothing where the message is to be thrown away.
 func (r *reception) draft() ([]entry, error) {
 	if r.err == nil && !r.judged {
 		r.judge(len(r.buf)) // a message of header fields alone
@@ -240,7 +263,7 @@ func (r *reception) draft() ([]entry, error) {
 	if r.err == nil {
 		r.conclude()
 	}
-	if r.err != nil {
+	if r.err != nil || r.judgement.Discard {
 		return nil, r.err
 	}
 	d := spool.Draft{}
@@ -254,11 +277,10 @@ func (r *reception) draft() ([]entry, error) {
 		d.Body = bytes.Clone(r.buf) // the spool keeps it; the buffer is used again
 	}
 	now := time.Now()
-	id, err := r.server.ids.next(now)
-	if err != nil {
-		return nil, r.server.storageError("id", fmt.Errorf("random source: %w", err))
+	if r.identify(now); r.err != nil {
+		return nil, r.err
 	}
-	d.ID = id
+	d.ID = r.id
 	return r.entries(d, now), nil
 }
 
@@ -279,10 +301,10 @@ func (r *reception) finish(e *mail.Envelope, id spool.ID, fields []byte) {
 	// What says whose mail it is stands above our Received field, which tells
 	// readers that the host named there wrote it (RFC 8601 section 5).
 	e.Prefix = r.prefix(e, id, fields)
-	if len(r.judgement.Header) > 0 {
-		e.Prefix = slices.Concat(r.judgement.Header, e.Prefix)
+	if len(r.judgement.Header)+len(r.own) > 0 {
+		e.Prefix = slices.Concat(r.judgement.Header, e.Prefix, r.own)
 	}
-	e.Size = int64(len(e.Prefix)) + r.size
+	e.Size = int64(len(e.Prefix)-len(r.own)) + r.size
 }
 
 // hasEightBit reports an octet above 127.

@@ -71,6 +71,15 @@ func (s *section) read(h header.Section) {
 	s.messageID = header.Decode(messageID.Text(), maxText)
 }
 
+// readSection reads a section that has been changed: what had no header stays so.
+func readSection(h header.Section, headless bool) (s section) {
+	if !headless {
+		s.read(h)
+	}
+	s.headless = headless
+	return s
+}
+
 func once(to *header.Field, f header.Field, name string) {
 	if to.Raw == nil && f.Is(name) {
 		*to = f

@@ -80,6 +80,10 @@ func (s *Server) Accept(ctx context.Context, e *mail.Envelope, body io.WriterTo)
 		r.forget()
 		return spool.ID{}, err
 	}
+	if entries == nil { // an inspection wants it thrown away, and has told its log so
+		r.forget()
+		return r.id, nil
+	}
 	id, err := s.commit(ctx, entries)
 	if err != nil {
 		if settled(err) {
