@@ -40,6 +40,7 @@ import (
 	"tenma/relay/policy/dkim"
 	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/hosttls"
+	"tenma/relay/policy/milter"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/returns"
 	"tenma/relay/policy/route"
@@ -165,6 +166,7 @@ func (r *Relay) newAdvisers(o Options, m *metrics.Set) (err error) {
 	if r.returns, err = returns.New(c.Returns, returns.Deps{Random: o.Random, Metrics: m.Returned}); err != nil {
 		return err
 	}
+	r.milter = milter.New(c.Milter, milter.Deps{Dial: o.DialFilter, Names: clientNames{r.dns}, Metrics: m.Milter, Log: o.Log})
 	r.renderer = rendition.New(c.Rendition, rendition.Deps{Signer: r.signer, Metrics: m.Rendition, Log: o.Log})
 	return nil
 }
@@ -260,7 +262,7 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 		Spool: r.spool, Record: r.maillog, Senders: r.people, Tenants: r.tenants,
 		PerRecipient: []intake.PerRecipient{&verp{r.returns, r.tenants}}, Metrics: m.Intake, Log: o.Log, Random: o.Random,
 		Unwanted:   unwanted(r.verdict.Forged),
-		Inspectors: []intake.Inspector{judge{r.verdict, r.returns}},
+		Inspectors: []intake.Inspector{judge{r.verdict, r.returns}, filters{r.milter}},
 	})
 	return nil
 }

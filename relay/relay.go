@@ -34,6 +34,7 @@ import (
 	"tenma/relay/policy/dkim"
 	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/hosttls"
+	"tenma/relay/policy/milter"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/returns"
 	"tenma/relay/policy/route"
@@ -69,8 +70,10 @@ type Options struct {
 	Dialer   delivery.Dialer                                                      // nil: the system's
 	DialDNS  func(ctx context.Context, network, address string) (net.Conn, error) // nil: the system's
 	Roots    *x509.CertPool                                                       // that vouch for next hops; nil: the system's
-	Random   io.Reader                                                            // of ids; nil: crypto/rand
-	Seed     uint64                                                               // of jitter and order; 0: from Random
+	// DialFilter reaches mail filters; nil: net.Dialer's DialContext.
+	DialFilter func(ctx context.Context, network, address string) (net.Conn, error)
+	Random     io.Reader // of ids; nil: crypto/rand
+	Seed       uint64    // of jitter and order; 0: from Random
 	// Outbound gives the public addresses that mail of a source goes out from; nil:
 	// what the system tells, and with a Dialer nothing.
 	Outbound func(mail.Source) []netip.Addr
@@ -95,6 +98,7 @@ type Relay struct {
 	returns    *returns.Adviser
 	desk       *returned.Desk
 	outbox     *outbox
+	milter     *milter.Adviser
 	maillog    *maillog.Log
 	spool      Engine
 	mailbox    *mailbox.Store
@@ -233,6 +237,7 @@ func onlyWith[L any](listeners []L, run func(context.Context) error) func(contex
 
 // close ends what has no Run of its own to end it.
 func (r *Relay) close() error {
+	r.milter.Close()
 	// A sick store is left as it is: closing would write (spool/doc.go).
 	var errs []error
 	for _, store := range []interface {
@@ -304,6 +309,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.tenants.Apply(c.Tenants)
 	r.renderer.Apply(c.Rendition)
 	r.verdict.Apply(c.Verdict)
+	r.milter.Apply(c.Milter)
 	r.composer.Apply(c.Bounce)
 	r.suppress.Apply(c.Suppress)
 	r.desk.Apply(deskConfig(c))

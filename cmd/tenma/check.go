@@ -11,19 +11,21 @@ import (
 	"tenma/cmd/tenma/cli"
 	"tenma/dnscache"
 	"tenma/relay/config"
+	"tenma/relay/policy/milter"
 )
 
 type checkCommand struct {
 	settings
 	Defaults bool `help:"Print the configuration that stands for no file, to start one from."`
-	Offline  bool `help:"Ask no DNS server whether it validates."`
+	Offline  bool `help:"Ask no DNS server whether it validates, and no mail filter whether it is there."`
 	JSON     bool `name:"json" help:"Print the result as JSON."`
 }
 
 // Help is the long text.
 func (*checkCommand) Help() string {
 	return `Reads the configuration and every file that it names, as "tenma serve" would, and starts nothing.
-Then the DNS servers are asked, for two seconds at most, whether they validate (DNSSEC), on which DANE rests.
+Then the DNS servers are asked, for two seconds at most, whether they validate (DNSSEC), on which DANE rests,
+and each mail filter whether it is there. One that is not is told, and no error: it may be started later.
 Each error and warning is one line: FILE:LINE:COLUMN: TEXT. Exits 1 if there is an error.`
 }
 
@@ -42,6 +44,34 @@ type checkResult struct {
 	// asked; Detail says why.
 	DNSSEC string `json:"dnssec,omitempty"`
 	Detail string `json:"dnssec_detail,omitempty"`
+	// Filters are the mail filters that were asked, in the order of the file.
+	Filters []checkFilter `json:"filters,omitempty"`
+}
+
+type checkFilter struct {
+	Name  string `json:"name"`
+	Error string `json:"error,omitempty"` // why it does not answer
+}
+
+// filterTime is how long all mail filters together are waited for.
+const filterTime = 5 * time.Second
+
+// filters asks each mail filter whether it is there and speaks its protocol.
+func (x *checkCommand) filters(cfg *config.Config) (all []checkFilter) {
+	if x.Offline || len(cfg.Milter.Filters) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), filterTime)
+	defer cancel()
+	found := milter.New(cfg.Milter, milter.Deps{}).Probe(ctx)
+	for _, f := range cfg.Milter.Filters {
+		one := checkFilter{Name: f.Name}
+		if err := found[f.Name]; err != nil {
+			one.Error = err.Error()
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // dnssecTime is how long servers are waited for.
@@ -96,11 +126,13 @@ func (x *checkCommand) Run(c *console) error {
 		return err
 	}
 	var word, detail string
+	var filters []checkFilter
 	if len(all) == 0 {
 		word, detail = x.dnssec(cfg)
+		filters = x.filters(cfg)
 	}
 	if x.JSON {
-		if err := c.JSON(checkResult{OK: len(all) == 0, Errors: problems(all), Warnings: problems(warnings), DNSSEC: word, Detail: detail}); err != nil {
+		if err := c.JSON(checkResult{OK: len(all) == 0, Errors: problems(all), Warnings: problems(warnings), DNSSEC: word, Detail: detail, Filters: filters}); err != nil {
 			return err
 		}
 	} else {
@@ -116,6 +148,13 @@ func (x *checkCommand) Run(c *console) error {
 		}
 		fmt.Fprintf(c.Out, "%s is fine: %s, %s listeners, data in %s\n", name, cfg.Hostname, counts(cfg), cfg.DataDir)
 		fmt.Fprint(c.Out, told(word, detail))
+		for _, f := range filters {
+			if f.Error == "" {
+				fmt.Fprintf(c.Out, "mail filter %s answers\n", f.Name)
+			} else {
+				fmt.Fprintf(c.Out, "mail filter %s does not answer: %s\n", f.Name, cli.Clean(f.Error))
+			}
+		}
 	}
 	return nil
 }

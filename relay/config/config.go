@@ -20,6 +20,7 @@ import (
 	"tenma/relay/policy/dkim"
 	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/hosttls"
+	"tenma/relay/policy/milter"
 	"tenma/relay/policy/rendition"
 	"tenma/relay/policy/returns"
 	"tenma/relay/policy/route"
@@ -70,6 +71,7 @@ type Config struct {
 	Verdict   verdict.Config
 	Returns   returns.Config
 	TLSRPT    tlsrpt.Config
+	Milter    milter.Config
 }
 
 // TLS says which certificate the listeners show.

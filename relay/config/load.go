@@ -130,7 +130,7 @@ func parse(file, abs string, text []byte, w world) (*Config, []Warning, Errors) 
 
 // schema gives every key that is known, by section.
 func schema() map[string][]string {
-	const one = "[[listen]]\n[[route]]\n[[domain]]\n[[alias]]\n[[dkim]]\n[[tenant]]\n"
+	const one = "[[listen]]\n[[route]]\n[[domain]]\n[[alias]]\n[[dkim]]\n[[tenant]]\n[[milter]]\n"
 	root, _ := document.Parse("", []byte(one))
 	w := world{
 		hostname: func() (string, error) { return "", nil },

@@ -16,6 +16,7 @@ import (
 
 	"tenma/relay/config/document"
 	"tenma/relay/config/document/units"
+	"tenma/relay/config/milters"
 	"tenma/relay/config/suppression"
 	"tenma/relay/delivery"
 	"tenma/relay/delivery/dial"
@@ -55,6 +56,7 @@ func (r *reader) config(root *document.Table) *Config {
 	r.dkim(s, c)
 	r.tenants(s, c)
 	r.tlsrpt(s.Sub("tlsrpt"), c)
+	c.Milter = milters.Read(s, c.Hostname, c.Ingress.Listeners)
 	s.Close()
 	r.useful(c)
 	r.derive(c)

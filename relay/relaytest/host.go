@@ -51,6 +51,12 @@ func (h *host) DialDNS(ctx context.Context, network, address string) (net.Conn, 
 	return h.track(c, err)
 }
 
+// DialFilter reaches a mail filter.
+func (h *host) DialFilter(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := h.net.DialContext(ctx, network, address)
+	return h.track(c, err)
+}
+
 func (h *host) track(c net.Conn, err error) (net.Conn, error) {
 	if err != nil {
 		return nil, err

@@ -55,6 +55,8 @@ import (
 //	                                 reply, then a line a step
 //	suppress SUBJECT [TENANT [CAMPAIGN]] an operator puts an address or domain on the suppression list
 //	suppressed [held]                the list to stdout, a line an entry
+//	filter ADDRESS [ANSWER...]       a mail filter, and what it says at the end of each message
+//	                                 (milter packets; _ is a space, | a zero octet, @@@1 an index); none: it goes away
 //	http PATH                        GET from 127.0.0.1:8080; status and body to stdout
 //
 // The relay listens on 127.0.0.1:2525 (and a story that wants them on :2143 for
@@ -165,6 +167,7 @@ func commands() map[string]command {
 		"verify":   cmdVerify,
 		"mailbox":  cmdMailbox,
 		"explain":  cmdExplain,
+		"filter":   cmdFilter,
 		"http":     cmdHTTP,
 
 		"suppress":   cmdSuppress,

@@ -68,6 +68,7 @@ type World struct {
 	certs    map[string]*tls.Config // of receivers
 	policies map[string]*policyHost // by domain
 	posts    map[string]*posts      // by the collector's host
+	filters  map[string]func()      // by address: takes one away
 	registry *prometheus.Registry   // of the running relay
 
 	relay *relay.Relay
@@ -86,7 +87,7 @@ func New(t TB, dir, zone string) *World {
 	return &World{
 		Net: fakenet.New(), DNS: dnstest.New(zone), Dir: dir, t: t, disk: vfs.NewCrashableMem(), random: rand.New(rand.NewPCG(1, 2)),
 		ctx: ctx, cancel: cancel, receivers: map[string]*internet.Receiver{}, arrived: make(chan struct{}), keys: map[string][]string{},
-		broken: new(atomic.Bool), certs: map[string]*tls.Config{}, policies: map[string]*policyHost{}, posts: map[string]*posts{},
+		broken: new(atomic.Bool), certs: map[string]*tls.Config{}, policies: map[string]*policyHost{}, posts: map[string]*posts{}, filters: map[string]func(){},
 	}
 }
 
@@ -204,7 +205,7 @@ func (w *World) Start(path string) {
 	w.started++
 	w.registry = prometheus.NewRegistry()
 	r, err := relay.New(relay.Options{
-		Config: c, Version: "test", FS: w.disk, Listen: w.host.Listen, Dialer: w.host, DialDNS: w.host.DialDNS,
+		Config: c, Version: "test", FS: w.disk, Listen: w.host.Listen, Dialer: w.host, DialDNS: w.host.DialDNS, DialFilter: w.host.DialFilter,
 		Random: seeded{rand.New(rand.NewPCG(2, w.started))}, Seed: 1, Bubble: true, Roots: w.authority().pool, Registry: w.registry,
 		Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OpenSpool: func(c config.Spool, flush func() error, m *metrics.Spool, log *slog.Logger) (relay.Engine, error) {

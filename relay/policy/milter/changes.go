@@ -18,6 +18,7 @@ import (
 // to get another field.
 type fields struct {
 	added   []field
+	ahead   []field // of others, in front of the message: not to be changed
 	own     []field // of the message
 	touched bool    // a field of own has gone or changed
 }
@@ -28,17 +29,20 @@ type field struct {
 	raw  []byte
 }
 
-func parse(section []byte) *fields {
-	h := &fields{}
+func parse(ahead, section []byte) *fields {
+	return &fields{ahead: split(ahead), own: split(section)}
+}
+
+func split(section []byte) (all []field) {
 	for f := range header.Section(section).Fields() {
-		h.own = append(h.own, field{name: string(f.Name()), raw: f.Raw})
+		all = append(all, field{name: string(f.Name()), raw: f.Raw})
 	}
-	return h
+	return all
 }
 
 // all gives the fields as a filter counts them.
 func (h *fields) all(yield func(*field) bool) {
-	for _, part := range [][]field{h.added, h.own} {
+	for _, part := range [][]field{h.added, h.ahead, h.own} {
 		for i := range part {
 			if part[i].name != "" && !yield(&part[i]) {
 				return
@@ -49,7 +53,7 @@ func (h *fields) all(yield func(*field) bool) {
 
 // clone gives a copy that can be changed without changing h.
 func (h *fields) clone() *fields {
-	return &fields{added: slices.Clone(h.added), own: slices.Clone(h.own), touched: h.touched}
+	return &fields{added: slices.Clone(h.added), ahead: h.ahead, own: slices.Clone(h.own), touched: h.touched}
 }
 
 // insert puts a new field at a place among the new ones, or behind them.
@@ -61,13 +65,16 @@ func (h *fields) insert(at uint32, f field) {
 // no octets. What is not there is added, or was removed already.
 func (h *fields) change(nth uint32, f field) {
 	var seen uint32
-	for _, part := range []*[]field{&h.added, &h.own} {
+	for _, part := range []*[]field{&h.added, &h.ahead, &h.own} {
 		for i := range *part {
 			if !strings.EqualFold((*part)[i].name, f.name) {
 				continue
 			}
 			if seen++; seen < max(nth, 1) {
 				continue
+			}
+			if part == &h.ahead {
+				return
 			}
 			h.touched = h.touched || part == &h.own
 			if f.raw == nil {

@@ -206,9 +206,9 @@ const (
 func (r *rig) inspect(t *testing.T, e *mail.Envelope, stream bool) Verdict {
 	t.Helper()
 	if !stream {
-		return r.Inspect(t.Context(), "ID", e, []byte(section), []byte(body))
+		return r.Inspect(t.Context(), about(e), []byte(body))
 	}
-	i := r.Begin(t.Context(), "ID", e, []byte(section))
+	i := r.Begin(t.Context(), about(e))
 	if i == nil {
 		return Verdict{}
 	}
@@ -222,4 +222,8 @@ func refusal(v Verdict) string {
 		return ""
 	}
 	return v.Refuse.Reply.String()
+}
+
+func about(e *mail.Envelope) Message {
+	return Message{ID: "ID", Envelope: e, Section: []byte(section)}
 }

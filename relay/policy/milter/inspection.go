@@ -88,10 +88,19 @@ func (a *Adviser) Close() {
 // nameTime bounds the time for finding the name of a client.
 const nameTime = 5 * time.Second
 
+// Message is what is known of a message when filters are asked. What it points to must
+// hold until the verdict is there.
+type Message struct {
+	ID       string         // what the message will be called
+	Envelope *mail.Envelope // its sender and recipients are changed where filters want it
+	Ahead    []byte         // fields that others put in front; filters see them and cannot change them
+	Section  []byte         // its own header section, each line ended by CRLF
+}
+
 // begin collects the filters for a message and what they are told, nil where there is
 // none.
-func (a *Adviser) begin(ctx context.Context, id string, e *mail.Envelope, section []byte) (*judgement, []*server) {
-	st := a.state.Load()
+func (a *Adviser) begin(ctx context.Context, msg Message) (*judgement, []*server) {
+	st, e := a.state.Load(), msg.Envelope
 	var asked []*server
 	for _, s := range st.servers {
 		if s.asksAbout(e) {
@@ -101,7 +110,7 @@ func (a *Adviser) begin(ctx context.Context, id string, e *mail.Envelope, sectio
 	if asked == nil {
 		return nil, nil
 	}
-	m := &message{id: id, hostname: st.hostname, envelope: e, header: parse(section)}
+	m := &message{id: msg.ID, hostname: st.hostname, envelope: e, header: parse(msg.Ahead, msg.Section)}
 	if addr := e.Client.Addr(); a.deps.Names != nil && addr.IsValid() && e.Account == "" {
 		ctx, cancel := context.WithTimeout(ctx, nameTime)
 		defer cancel()
@@ -116,13 +125,12 @@ func (a *Adviser) Asks(e *mail.Envelope) bool {
 }
 
 // Inspect asks about a message that is in memory: one filter after the other, so that
-// each sees what those before it have changed, until one refuses. section is its header
-// section, each line ended by CRLF; id what the message will be called. Sender and
-// recipients of e are changed where filters want it.
-func (a *Adviser) Inspect(ctx context.Context, id string, e *mail.Envelope, section, body []byte) Verdict {
-	j, asked := a.begin(ctx, id, e, section)
+// each sees what those before it have changed, until one refuses. body begins behind the
+// empty line.
+func (a *Adviser) Inspect(ctx context.Context, msg Message, body []byte) Verdict {
+	j, asked := a.begin(ctx, msg)
 	for _, s := range asked {
-		if s.MaxSize > 0 && int64(len(section)+len(body)) > s.MaxSize {
+		if s.MaxSize > 0 && int64(len(msg.Section)+len(body)) > s.MaxSize {
 			a.deps.Metrics.Count(s.Name, "skipped")
 			continue
 		}
@@ -176,12 +184,13 @@ type pending struct {
 }
 
 // Begin begins to ask about a message of which the header section is there; nil where
-// no filter wants to see it. Parameters are those of Inspect. End or Abort must follow.
-func (a *Adviser) Begin(ctx context.Context, id string, e *mail.Envelope, section []byte) *Inspection {
-	j, asked := a.begin(ctx, id, e, section)
+// no filter wants to see it. End or Abort must follow.
+func (a *Adviser) Begin(ctx context.Context, msg Message) *Inspection {
+	j, asked := a.begin(ctx, msg)
 	if j == nil {
 		return nil
 	}
+	j.size = int64(len(msg.Section))
 	i := &Inspection{judgement: j}
 	for _, s := range asked {
 		p := &pending{s: s}

@@ -144,6 +144,19 @@ func TestChanges(t *testing.T) {
 	})
 }
 
+// What others put in front is seen and stays.
+func TestAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{actions: allActions, answers: map[string][]string{"E": {"m\x00\x00\x00\x01Subject\x00x\x00", "a"}}}
+		m := about(envelope())
+		m.Ahead = []byte("Authentication-Results: mx.test; none\r\nSubject: of ours\r\n")
+		v := newRig(t, nil, f).Inspect(t.Context(), m, nil)
+		if v.Added != nil || v.Header != nil || !strings.Contains(f.said(), " LAuthentication-Results|mx.test; none LSubject|of ours LFrom") {
+			t.Errorf("%+v, heard %q", v, f.said())
+		}
+	})
+}
+
 // A message whose last recipient a filter removes goes nowhere.
 func TestNoRecipients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -305,7 +318,7 @@ func TestSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
 		r := newRig(t, func(f *Filter) { f.MaxConnections = 1 }, f)
-		i := r.Begin(t.Context(), "ID", envelope(), []byte(section))
+		i := r.Begin(t.Context(), about(envelope()))
 		start := time.Now()
 		if v := r.inspect(t, envelope(), false); !strings.HasPrefix(refusal(v), "451") || time.Since(start) != 5*time.Second {
 			t.Errorf("%q after %v", refusal(v), time.Since(start))
@@ -369,7 +382,7 @@ func TestCancel(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		v := r.Inspect(ctx, "ID", envelope(), []byte(section), nil)
+		v := r.Inspect(ctx, about(envelope()), nil)
 		if refusal(v) == "" || time.Since(start) != time.Second {
 			t.Errorf("%q after %v", refusal(v), time.Since(start))
 		}
@@ -404,7 +417,7 @@ func FuzzChanges(f *testing.F) {
 	f.Add("Subject", "", uint32(1), byte('m'), "<>")
 	f.Add("Subject", " x\r\r\n\t\r\n.", uint32(0), byte('i'), "\"a b\"@a.test")
 	f.Fuzz(func(t *testing.T, name, value string, index uint32, kind byte, address string) {
-		h := parse([]byte(section))
+		h := parse(nil, []byte(section))
 		before := len(h.own)
 		if _, err := h.apply(wire.Reply{Kind: wire.Kind(kind), Index: index, Name: name, Value: value}, index%2 == 0); err != nil {
 			return
@@ -412,7 +425,7 @@ func FuzzChanges(f *testing.F) {
 		added, own := h.text()
 		for _, text := range [][]byte{added, own} {
 			n := 0
-			for _, f := range parse(text).own {
+			for _, f := range split(text) {
 				if n++; f.name == "" || !strings.HasSuffix(string(f.raw), "\r\n") {
 					t.Errorf("%q, %q made %q", name, value, text)
 				}

@@ -146,10 +146,20 @@ func (s *server) logFailure(log *slog.Logger, e *mail.Envelope, err error) {
 	s.silent++
 }
 
-// end gives the verdict with the text that it puts before the message.
+// end gives the verdict with the text that it puts before the message. What becomes of
+// a message that its client believes to be on its way stands in the log.
 func (j *judgement) end() Verdict {
-	if j.verdict.Refuse == nil {
-		j.verdict.Added, j.verdict.Header = j.m.header.text()
+	v := &j.verdict
+	if v.Refuse != nil {
+		return *v
 	}
-	return j.verdict
+	v.Added, v.Header = j.m.header.text()
+	log, e := j.a.deps.Log.With("id", j.m.id, "session", j.m.envelope.Session, "sender", j.m.envelope.Sender), j.m.envelope
+	switch {
+	case v.Discard != "":
+		log.Info("message discarded, as a mail filter wants it", "filter", v.Discard)
+	case v.Hold != "":
+		log.Info("message held, as a mail filter wants it", "reason", v.Hold, "recipients", len(e.Recipients))
+	}
+	return *v
 }
