@@ -54,6 +54,8 @@ var thirdParty = map[string]string{
 	"github.com/alecthomas/kong":              "command line",
 	"github.com/pires/go-proxyproto":          "the PROXY protocol, in door",
 	"github.com/klauspost/compress":           "zstd for sealed log segments",
+	"github.com/caddyserver/certmagic":        "certificates by ACME, and their renewal",
+	"go.uber.org/zap":                         "the log that certmagic writes to, bridged to ours",
 	"github.com/ebitengine/purego":            "RSA by the host's libcrypto, without cgo",
 	"github.com/HdrHistogram/hdrhistogram-go": "latency quantiles of a load, in bounded memory",
 	"github.com/schollz/progressbar/v3":       "progress of long commands",

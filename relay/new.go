@@ -26,6 +26,7 @@ import (
 	"tenma/relay/bounce/returned"
 	"tenma/relay/config"
 	"tenma/relay/config/certificate"
+	"tenma/relay/config/certificate/acme"
 	"tenma/relay/delivery"
 	"tenma/relay/delivery/client/callout"
 	"tenma/relay/delivery/dial"
@@ -275,8 +276,9 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 		if err != nil {
 			return fmt.Errorf("certificate: %w", err)
 		}
-		o.TLS = pair.Server()
-		metrics.Show(o.Registry, time.Now, metrics.Views{NotAfter: pair.NotAfter})
+		r.acme = acme.New(c.ACME, c.Hostname, pair, o.Log)
+		o.TLS = r.acme.Server()
+		metrics.Show(o.Registry, time.Now, metrics.Views{NotAfter: r.acme.NotAfter})
 	}
 	ask := callout.Deps{Lookup: resolver{r.dns}.LookupAddrs, Roots: o.Roots, Log: o.Log}
 	if o.Dialer != nil {

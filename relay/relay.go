@@ -22,6 +22,7 @@ import (
 	"tenma/relay/bounce"
 	"tenma/relay/bounce/returned"
 	"tenma/relay/config"
+	"tenma/relay/config/certificate/acme"
 	"tenma/relay/delivery"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
@@ -114,6 +115,7 @@ type Relay struct {
 	pop3       *pop3.Server
 	setup      *setup.Handler
 	admin      *admin.Server
+	acme       *acme.Keeper                   // nil: no listener shows a certificate of ours
 	outbound   func(mail.Source) []netip.Addr // public addresses that mail goes out from; nil: not to be known
 
 	mu     sync.Mutex
@@ -186,6 +188,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		{"hosttls", r.hosttls.Run},
 		{"dns", r.dns.Run},
 		{"admin", r.admin.Run},
+		{"certificates", r.runCertificates},
 		{"suppressions", r.suppress.Run},
 		{"spool", r.spool.Run},
 		{"mail log", r.maillog.Run},
@@ -236,6 +239,15 @@ func onlyWith[L any](listeners []L, run func(context.Context) error) func(contex
 }
 
 // close ends what has no Run of its own to end it.
+// runCertificates obtains and renews certificates where listeners show any.
+func (r *Relay) runCertificates(ctx context.Context) error {
+	if r.acme == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return r.acme.Run(ctx)
+}
+
 func (r *Relay) close() error {
 	r.milter.Close()
 	// A sick store is left as it is: closing would write (spool/doc.go).
@@ -310,6 +322,9 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.renderer.Apply(c.Rendition)
 	r.verdict.Apply(c.Verdict)
 	r.milter.Apply(c.Milter)
+	if r.acme != nil {
+		r.acme.Apply(c.ACME)
+	}
 	r.composer.Apply(c.Bounce)
 	r.suppress.Apply(c.Suppress)
 	r.desk.Apply(deskConfig(c))

@@ -9,6 +9,7 @@ import (
 	"tenma/relay/admin/setup"
 	"tenma/relay/bounce"
 	"tenma/relay/bounce/classify"
+	"tenma/relay/config/acme"
 	"tenma/relay/delivery"
 	"tenma/relay/ingress"
 	"tenma/relay/intake"
@@ -41,6 +42,7 @@ type Config struct {
 	DataDir  string // absolute; the assembly creates it
 
 	TLS   TLS
+	ACME  ACME
 	Spool Spool
 	Log   Log
 
@@ -84,6 +86,12 @@ type TLS struct {
 	Minimum    uint16 // version that a client must have, tls.VersionTLS12 ...; 0: 1.2
 }
 
+// ACME is [acme].
+type ACME = acme.Settings
+
+// ACMEHTTP is the challenge that is answered by HTTP.
+const ACMEHTTP = acme.HTTP
+
 // Spool is [spool]; cmd/tenma makes the engine's own configuration of it.
 type Spool struct {
 	Dir            string  // absolute
@@ -120,6 +128,7 @@ const (
 	TLSRPTFile      = "tlsrpt.jsonl"
 	LogDir          = "log"
 	SpoolDir        = "spool"
+	ACMEDir         = "acme"
 	SelfCert        = "self-signed.crt"
 	SelfKey         = "self-signed.key"
 )

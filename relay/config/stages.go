@@ -56,6 +56,7 @@ func (r *reader) config(root *document.Table) *Config {
 	r.dkim(s, c)
 	r.tenants(s, c)
 	r.tlsrpt(s.Sub("tlsrpt"), c)
+	r.acme(s.Sub("acme"), c)
 	c.Milter = milters.Read(s, c.Hostname, c.Ingress.Listeners)
 	s.Close()
 	r.useful(c)

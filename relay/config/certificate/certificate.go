@@ -75,10 +75,11 @@ func (c *Pair) Server() *tls.Config {
 	if minimum == 0 {
 		minimum = tls.VersionTLS12
 	}
-	return &tls.Config{MinVersion: minimum, GetCertificate: c.get}
+	return &tls.Config{MinVersion: minimum, GetCertificate: c.Get}
 }
 
-func (c *Pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// Get gives the certificate for a handshake.
+func (c *Pair) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := time.Now(); now.After(c.next) {
@@ -91,7 +92,7 @@ func (c *Pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 // NotAfter is until when the certificate in force is valid. It looks at the
 // files as a handshake does, so that a renewal shows without one.
 func (c *Pair) NotAfter() time.Time {
-	pair, _ := c.get(nil) // has no error
+	pair, _ := c.Get(nil) // has no error
 	return pair.Leaf.NotAfter
 }
 

@@ -3,6 +3,7 @@ package certificate
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -138,4 +139,55 @@ func TestNotAfter(t *testing.T) {
 	if got, want := c.NotAfter(), shown(t, c).Leaf.NotAfter; !got.Equal(want) || time.Until(got) < selfLife-time.Hour {
 		t.Errorf("valid until %v, the certificate says %v", got, want)
 	}
+}
+
+// The ways in which other programs put a new pair in place: one file after the other,
+// either first, and all at once by a link that leads elsewhere (Kubernetes, certbot).
+func TestPlacedByOthers(t *testing.T) {
+	for _, first := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			dir, other := t.TempDir(), t.TempDir()
+			c, next := open(t, dir), open(t, other)
+			files := []string{config.SelfCert, config.SelfKey}
+			before, want := shown(t, c), shown(t, next)
+			move := func(i int) {
+				if err := os.Rename(filepath.Join(other, files[i]), filepath.Join(dir, files[i])); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(recheck + time.Second)
+			}
+			if move(first); !bytes.Equal(shown(t, c).Certificate[0], before.Certificate[0]) {
+				t.Error("half of the new pair is shown")
+			}
+			if move(1 - first); !bytes.Equal(shown(t, c).Certificate[0], want.Certificate[0]) {
+				t.Error("the new pair is not taken")
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		dir, one, two := t.TempDir(), t.TempDir(), t.TempDir()
+		open(t, one)
+		want := shown(t, open(t, two))
+		link, next := filepath.Join(dir, "data"), filepath.Join(dir, "data.next")
+		if err := errors.Join(os.Symlink(one, link), os.Symlink(two, next)); err != nil {
+			t.Fatal(err)
+		}
+		c := open(t, link)
+		if err := os.Rename(next, link); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(recheck + time.Second)
+		if !bytes.Equal(shown(t, c).Certificate[0], want.Certificate[0]) {
+			t.Error("the pair behind the new link is not taken")
+		}
+	})
+}
+
+func open(t *testing.T, dir string) *Pair {
+	t.Helper()
+	c, err := Open(selfSigned(dir), "mx.sender.test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
