@@ -105,10 +105,12 @@ func (f *fake) serve(c net.Conn) {
 		if !ok {
 			answers = []string{"c"}
 		}
+		var all []byte
 		for _, a := range answers {
-			if _, err := c.Write(packet(a)); err != nil {
-				return
-			}
+			all = append(all, packet(a)...)
+		}
+		if _, err := c.Write(all); err != nil {
+			return
 		}
 		if f.once && command == "E" {
 			return

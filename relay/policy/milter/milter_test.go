@@ -150,9 +150,14 @@ func TestAhead(t *testing.T) {
 		f := &fake{actions: allActions, answers: map[string][]string{"E": {"m\x00\x00\x00\x01Subject\x00x\x00", "a"}}}
 		m := about(envelope())
 		m.Ahead = []byte("Authentication-Results: mx.test; none\r\nSubject: of ours\r\n")
-		v := newRig(t, nil, f).Inspect(t.Context(), m, nil)
-		if v.Added != nil || v.Header != nil || !strings.Contains(f.said(), " LAuthentication-Results|mx.test; none LSubject|of ours LFrom") {
-			t.Errorf("%+v, heard %q", v, f.said())
+		next := &fake{}
+		if v := newRig(t, nil, f, next).Inspect(t.Context(), m, nil); v.Added != nil || v.Header != nil {
+			t.Errorf("%+v", v)
+		}
+		for _, f := range []*fake{f, next} {
+			if !strings.Contains(f.said(), " LAuthentication-Results|mx.test; none LSubject|of ours LFrom") {
+				t.Errorf("heard %q", f.said())
+			}
 		}
 	})
 }
@@ -304,10 +309,12 @@ func TestReuse(t *testing.T) {
 		talkative := &fake{answers: map[string][]string{"E": {"a", "r"}}} // the second would be taken for an answer to the next message
 		r = newRig(t, nil, talkative)
 		for range 3 {
-			r.inspect(t, envelope(), false)
+			if v := r.inspect(t, envelope(), false); v.Refuse != nil {
+				t.Error(refusal(v))
+			}
 			synctest.Wait()
 		}
-		if talkative.dials == 1 {
+		if talkative.dials != 3 {
 			t.Error("a connection was used again on which more had been said than was asked")
 		}
 	})
