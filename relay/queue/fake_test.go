@@ -335,6 +335,7 @@ func (r *fakeRouter) Cached(d smtp.Domain, e *mail.Envelope) (mail.Route, *mail.
 type fakeReturner struct {
 	mu      sync.Mutex
 	reports []mail.Report
+	times   int // that it was asked
 	fail    error
 }
 
@@ -353,6 +354,7 @@ func (f *fakeReturner) Compose(_ context.Context, id spool.ID, e *mail.Envelope,
 	}
 	b.Close()
 	f.reports = append(f.reports, rs...)
+	f.times++
 	why := "dsn"
 	for _, r := range rs {
 		why += fmt.Sprint(r.Recipient, r.Action)

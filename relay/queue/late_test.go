@@ -1,11 +1,14 @@
 package queue
 
 import (
+	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"tenma/relay/mail"
+	"tenma/relay/queue/fate"
 	"tenma/relay/wire/smtp"
 )
 
@@ -84,4 +87,42 @@ func hasTwice(all []mail.Event) bool {
 	n := len(ids)
 	slices.Sort(ids)
 	return len(slices.Compact(ids)) != n
+}
+
+// One notice tells of all recipients of a message that wait, wherever they stand; one
+// whose attempt is under way stays there, and gets the message once.
+func TestOneNoticeForAll(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		var tries atomic.Int32
+		r.reply = func(_ context.Context, a *mail.Attempt) []mail.Outcome {
+			if a.Route.Domain == "slow.test" {
+				tries.Add(1)
+				time.Sleep(6 * time.Hour)
+				return fate.Same(sent(), len(a.To))
+			}
+			if a.Envelope.Sender.IsNull() {
+				return fate.Same(sent(), len(a.To))
+			}
+			return fate.Same(later(), len(a.To))
+		}
+		r.conf.Expire, r.conf.DelayNotice = 24*time.Hour, 4*time.Hour
+		r.start()
+		r.send("a@one.test", "b@slow.test", "c@two.test")
+		pass(5*time.Hour + 30*time.Minute)
+		var told []int
+		for _, rep := range r.back.reports {
+			if rep.Action == mail.ActionDelayed {
+				told = append(told, rep.Recipient)
+			}
+		}
+		slices.Sort(told)
+		if !slices.Equal(told, []int{0, 1, 2}) || r.back.times != 1 {
+			t.Errorf("%v were told of, in %d notices", told, r.back.times)
+		}
+		pass(24 * time.Hour)
+		if tries.Load() != 1 || r.spool.left() != 0 {
+			t.Errorf("%d tries, %d left", tries.Load(), r.spool.left())
+		}
+		r.stop()
+	})
 }
