@@ -149,6 +149,9 @@ func (k *keyInList) what() string {
 		}
 		return fmt.Sprintf("publish its record: \"tenma dkim dns %s\"", k.Domain)
 	case rotation.Retiring:
+		if k.kept.Sight != rotation.Published && k.kept.Sight != rotation.Unknown {
+			return "mail that it signed is under way: publish its record again until " + when()
+		}
 		return "signs no more; leave its record until " + when()
 	case rotation.Retired:
 		return "revoke its record (v=DKIM1; p=) or take it out, then remove " + k.Key

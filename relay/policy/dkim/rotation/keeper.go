@@ -323,7 +323,7 @@ func (k *Keeper) tell(was, is []Key, hold time.Duration) {
 		switch {
 		case before.Phase != now.Phase && now.Phase == Active:
 			k.deps.Metrics.Switches.Inc()
-			log.Info("DKIM: a new key signs; its record was published long enough")
+			log.Info("DKIM: a new key signs; its record is published")
 		case before.Phase != now.Phase && now.Phase == Retiring:
 			log.Info("DKIM: a key signs no more; its record must stay", "until", now.Since.Add(RecordStays(hold)).Format(time.RFC3339))
 		case before.Phase != now.Phase && now.Phase == Retired:
