@@ -115,7 +115,7 @@ func parse(t testing.TB, d spool.Draft) (message.Header, *mail.Envelope, *dsn.Re
 		t.Fatal(err)
 	}
 	kind, params, err := m.Header.ContentType()
-	if err != nil || kind != "multipart/report" || params["report-type"] != "delivery-status" {
+	if err != nil || kind != "multipart/report" || strings.TrimPrefix(params["report-type"], "global-") != "delivery-status" {
 		t.Errorf("content type %s %v, %v", kind, params, err)
 	}
 	for _, name := range []string{"Date", "From", "To", "Subject", "Message-Id", "Auto-Submitted", "Mime-Version"} {
@@ -140,6 +140,9 @@ func parse(t testing.TB, d spool.Draft) (message.Header, *mail.Envelope, *dsn.Re
 		kind, _, _ := p.Header.ContentType()
 		parts = append(parts, part{kind, string(text)})
 		if strings.HasSuffix(kind, "delivery-status") {
+			if kind != "message/"+params["report-type"] {
+				t.Errorf("a report of type %s has %s (RFC 6522 section 3)", params["report-type"], kind)
+			}
 			if report, err = dsn.Parse(bytes.NewReader(text)); err != nil {
 				t.Fatal(err)
 			}

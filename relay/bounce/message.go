@@ -37,7 +37,11 @@ func (n *notice) message(back *returned) []byte {
 	}
 	h.field("Auto-Submitted", "auto-replied") // RFC 3834 section 5: nobody answers it by machine
 	h.field("MIME-Version", "1.0")
-	h.b = append(h.b, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\""+boundary+"\"\r\n"...)
+	kind := "delivery-status"
+	if n.global() {
+		kind = "global-delivery-status" // the subtype of the second part (RFC 6522 section 3)
+	}
+	h.b = append(h.b, "Content-Type: multipart/report; report-type="+kind+";\r\n\tboundary=\""+boundary+"\"\r\n"...)
 	if !isASCII(parts) {
 		h.field("Content-Transfer-Encoding", "8bit") // RFC 2045 section 6.4: as the parts
 	}

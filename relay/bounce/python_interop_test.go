@@ -17,12 +17,12 @@ for name in sys.argv[1:]:
     with open(name, 'rb') as f:
         m = email.message_from_binary_file(f, policy=email.policy.default)
     assert m.get_content_type() == 'multipart/report', name
-    assert m.get_param('report-type') == 'delivery-status', name
     assert m['Auto-Submitted'] and m['Date'].datetime and m['Message-ID'] and m['From'].addresses, name
     parts = list(m.iter_parts())
     assert 2 <= len(parts) <= 3, name
     assert parts[0].get_content_type() == 'text/plain' and parts[0].get_content().strip(), name
     assert parts[1].get_content_type() in ('message/delivery-status', 'message/global-delivery-status'), name
+    assert 'message/' + m.get_param('report-type') == parts[1].get_content_type(), name
     if parts[1].get_content_type() == 'message/delivery-status':
         blocks = parts[1].get_payload()
         assert blocks[0]['Reporting-MTA'].startswith('dns; '), name
