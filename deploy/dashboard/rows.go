@@ -226,6 +226,25 @@ func queue() group {
 			of:    []series{{rateBy("action", metric("bounce_dsns_total")), "{{action}}"}},
 		},
 		{
+			title: "Not written to", unit: "cps",
+			about: "Recipients on the suppression list, by where that was noticed, and entries that the relay made by itself, by reason. Many entries at once: a bad list.",
+			of: []series{
+				{rateBy("from", metric("suppress_hits_total")), "noticed at {{from}}"},
+				{rateBy("reason", metric("suppress_made_total")), "new: {{reason}}"},
+				{rate(metric("suppress_errors_total")), "lookups that failed"},
+				{rate(metric("suppress_lost_total")), "failures not noted"},
+			},
+		},
+		{
+			title: "Suppression list", unit: "short",
+			about: "Entries by reason; those that a storm of false failures made and that are held, and storms now: see the alert TenmaSuppressStorm in the guide.",
+			of: []series{
+				{sumBy("reason", metric("suppress_entries")), "{{reason}}"},
+				{sum(metric("suppress_held_entries")), "held"},
+				{sum(metric("suppress_storms")), "storms"},
+			},
+		},
+		{
 			title: "Not recorded", unit: "short",
 			about: "Shards that hold deliveries since their outcome could not be stored, settlements that failed, entries that could not be read. Anything but zero: the disk; see Storage.",
 			of: []series{

@@ -40,7 +40,7 @@ type Suppression struct {
 	Detail   string     `json:"detail,omitempty" doc:"the reply or report, or an operator's words; 512 octets at most"`
 	Message  string     `json:"message,omitempty" doc:"id of the message that it came of"`
 	Creator  string     `json:"creator,omitempty" doc:"who made it; relay: by itself"`
-	Provider string     `json:"provider,omitempty" doc:"the party that refused the address, by its mail hosts; dns: the domain is not there"`
+	Provider string     `json:"provider,omitempty" doc:"the party that refused the address, by its mail hosts; dns: the domain is not there; returned: a report that came back later"`
 	Held     bool       `json:"held,omitempty" doc:"without effect: made in a storm of failures"`
 }
 

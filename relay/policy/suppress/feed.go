@@ -18,7 +18,7 @@ type Fact struct {
 	Rule             string // of the classifier
 	Detail           string // the reply, or what a report says
 	Message          string // id of our message, if known
-	// Provider is who says so, for Reasons that are Bounced; "": the domain.
+	// Provider is who says so, for HardBounce; "": the domain.
 	Provider string
 	// Sender is whose failure it is, where there is no Tenant.
 	Sender smtp.Domain
@@ -72,7 +72,10 @@ func (l *List) note(f Fact, now time.Time) (note, error) {
 	}
 	stream := f.Tenant
 	if f.Reason.Bounced() {
-		if e.Provider = f.Provider; e.Provider == "" {
+		switch e.Provider = f.Provider; {
+		case f.Reason == Returned:
+			e.Provider = byReport
+		case e.Provider == "":
 			e.Provider = string(k.Domain)
 		}
 		if stream == "" {

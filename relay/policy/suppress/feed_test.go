@@ -189,6 +189,32 @@ func TestDNSStorm(t *testing.T) {
 	})
 }
 
+// Reports that come back later are compared with what was delivered: hundreds of
+// them are usual after a large mailing, more than a fifth of it are a storm.
+func TestReturnedStorm(t *testing.T) {
+	run(t, suppress.Config{}, func(r *rig) {
+		for range 20 {
+			r.minute(1000, 0, "a")
+		}
+		back := func(n int, domain string) {
+			for i := range n {
+				f := suppress.Fact{Recipient: address(fmt.Sprintf("u%d@%s", i, domain)), Reason: suppress.Returned, Rule: "unknown-user"}
+				if err := r.Suppress(r.t.Context(), f); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		back(300, "one.test")
+		if r.count(false) != 300 || r.count(true) != 0 {
+			t.Errorf("%d entries, %d held", r.count(false), r.count(true))
+		}
+		back(4000, "two.test")
+		if r.count(false) != 0 || r.count(true) != 4300 {
+			t.Errorf("then %d entries, %d held", r.count(false), r.count(true))
+		}
+	})
+}
+
 // Undo takes back what failures made by a rule since a time, and nothing else.
 func TestUndo(t *testing.T) {
 	run(t, suppress.Config{}, func(r *rig) {

@@ -14,6 +14,10 @@ import (
 // resolver that knows no names at all is a storm, too.
 const byDNS = "dns"
 
+// byReport is the provider of what comes back later. Reports name machines of all
+// kinds on the way, so they are compared with all mail that was delivered.
+const byReport = "returned"
+
 // maxProviders bounds the memory of which lane is whose.
 const maxProviders = 1 << 14
 
@@ -78,6 +82,7 @@ func (l *List) delivered(e *mail.Event) {
 	defer l.mu.Unlock()
 	l.guard.Sent(l.provider(e.Lane), stream, now)
 	l.guard.Sent(byDNS, stream, now)
+	l.guard.Sent(byReport, stream, now)
 }
 
 func (l *List) failed(e *mail.Event) {
