@@ -258,3 +258,17 @@ func BenchmarkSent(b *testing.B) {
 		g.Sent("big.test", "tenant", begin.Add(time.Duration(i)*time.Millisecond))
 	}
 }
+
+// What a storm says is not learned as normal: the next one is noticed as well.
+func TestSecondOutage(t *testing.T) {
+	w := newWorld()
+	w.minutes(120, 500, .01, "t")
+	for i := range 3 {
+		w.minutes(60, 500, .34, "t")
+		if w.storms != i+1 || w.believed != 0 {
+			t.Errorf("outage %d: %d storms, %d entries", i, w.storms, w.believed)
+		}
+		w.minutes(30, 500, .01, "t")
+		w.believed = 0
+	}
+}
