@@ -25,6 +25,7 @@ type Set struct {
 	TLSRPT    *TLSRPT
 	DKIM      *DKIM
 	Suppress  *Suppress
+	OneClick  *OneClick
 	Verdict   *Verdict
 	Milter    *Milter
 }
@@ -52,6 +53,7 @@ func New(r prometheus.Registerer) *Set {
 		TLSRPT:    newTLSRPT(f),
 		DKIM:      newDKIM(f),
 		Suppress:  newSuppress(f),
+		OneClick:  newOneClick(f),
 		Verdict:   newVerdict(f),
 		Milter:    newMilter(f),
 	}
