@@ -34,9 +34,9 @@ type explainer struct {
 }
 
 // Explain tells how a relay with configuration c would send mail for target, a
-// domain or an address, without running one. Its error says that target is
-// neither, or that the DNS part of c is unusable.
-func Explain(ctx context.Context, c *config.Config, target string) (admin.Explanation, error) {
+// domain or an address, without running one; mail of a tenant where that is not "".
+// Its error says that they are none, or that the DNS part of c is unusable.
+func Explain(ctx context.Context, c *config.Config, target, tenant string) (admin.Explanation, error) {
 	c = complete(c)
 	dns, err := dnscache.New(c.DNS, dnscache.Deps{})
 	if err != nil {
@@ -44,17 +44,17 @@ func Explain(ctx context.Context, c *config.Config, target string) (admin.Explan
 	}
 	safety := hosttls.New(c.HostTLS, hosttls.Deps{Resolver: dns, Public: dial.Public, Metrics: metrics.New(prometheus.NewRegistry()).HostTLS})
 	x := explainer{config: c, dns: dns, router: route.New(c.Route, dns, safety), guard: safety, outbound: outbound}
-	return x.explain(ctx, target)
+	return x.explain(ctx, target, tenant)
 }
 
-// Explain tells how mail for target, a domain or an address, would go now. Its
-// error says that it is neither.
-func (r *Relay) Explain(ctx context.Context, target string) (admin.Explanation, error) {
+// Explain tells how mail for target, a domain or an address, would go now; mail of a
+// tenant where that is not "". Its error says that they are none.
+func (r *Relay) Explain(ctx context.Context, target, tenant string) (admin.Explanation, error) {
 	r.mu.Lock()
 	c := r.config
 	r.mu.Unlock()
 	x := explainer{config: c, dns: r.dns, router: r.router, guard: r.hosttls, outbound: r.outbound, lane: r.lane}
-	return x.explain(ctx, target)
+	return x.explain(ctx, target, tenant)
 }
 
 // lane gives a lane as it is now, nil if nothing is in it.
@@ -84,12 +84,15 @@ func (a *account) tell(step, found, why string) {
 	a.Steps = append(a.Steps, admin.ExplainedStep{Step: step, Found: found, Why: why})
 }
 
-func (x *explainer) explain(ctx context.Context, target string) (admin.Explanation, error) {
+func (x *explainer) explain(ctx context.Context, target, tenant string) (admin.Explanation, error) {
 	a := &account{Explanation: admin.Explanation{
 		Target: target, Live: x.lane != nil,
 		MX: []admin.ExplainedMX{}, Hosts: []admin.ExplainedHost{}, Limits: []admin.ExplainedLimit{}, Retry: []string{}, Steps: []admin.ExplainedStep{},
 	}}
 	if err := a.read(target); err != nil {
+		return a.Explanation, err
+	}
+	if err := x.tellTenant(a, tenant); err != nil {
 		return a.Explanation, err
 	}
 	a.route = x.router.Explain(ctx, a.to.Domain)

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"tenma/relay/admin"
 	"tenma/relay/mail"
+	"tenma/relay/policy/tenant"
 	"tenma/relay/queue/settings"
 )
 
@@ -95,4 +97,37 @@ func (x *explainer) tellQueue(ctx context.Context, a *account) {
 		why += "; last reply: " + l.LastReply
 	}
 	a.tell("queue", fmt.Sprintf("%d running, %d ready, %d deferred", l.Running, l.Ready, l.Deferred), why)
+}
+
+// tellTenant tells as whom the tenant of the mail may send, and what of that is
+// signed. Its error says that there is no such tenant.
+func (x *explainer) tellTenant(a *account, name string) error {
+	if name == "" {
+		return nil
+	}
+	t, ok := tenant.New(x.config.Tenants).Get(strings.ToLower(name))
+	if !ok {
+		return fmt.Errorf("%s is no tenant of this relay", name)
+	}
+	a.Tenant = t.Name
+	var keys []string
+	for _, k := range x.config.DKIM.Keys {
+		keys = append(keys, string(k.Domain))
+	}
+	for _, d := range x.config.Rotation.Domains {
+		keys = append(keys, string(d.Name))
+	}
+	who := "no account is its own"
+	if len(t.Accounts) > 0 {
+		who = "it is " + strings.Join(t.Accounts, ", ")
+	}
+	a.tell("tenant", t.Name, who+"; clients name it in "+tenant.Field+" where a listener trusts that")
+	for _, d := range t.Domains {
+		signed := "signed as " + string(d)
+		if !slices.Contains(keys, string(d)) {
+			signed = "unsigned: " + string(d) + " has no [[dkim]]"
+		}
+		a.tell("sender", string(d), "the tenant may send as any address of it and below it; "+signed)
+	}
+	return nil
 }

@@ -104,7 +104,7 @@ func TestExplain(t *testing.T) {
 			"two.test", "alias.test", "jörg@bücher.test", "null.test", "mixed.test", "backup.test", "loop.test", "inside.test", "gone.test", "bad.test",
 			"sick.test", "nowhere.test", "x.corp.test", "drop.test", "here.test", "postmaster", "[192.0.2.9]", "[127.0.0.1]",
 		} {
-			a, err := x.explain(t.Context(), target)
+			a, err := x.explain(t.Context(), target, "")
 			if err != nil {
 				t.Fatalf("%s: %v", target, err)
 			}
@@ -116,7 +116,7 @@ func TestExplain(t *testing.T) {
 				fmt.Fprintf(&out, "%-7s | %s\n        | %s\n", s.Step, s.Found, s.Why)
 			}
 		}
-		a, err := x.explain(t.Context(), "backup.test")
+		a, err := x.explain(t.Context(), "backup.test", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestExplain(t *testing.T) {
 		}
 		fmt.Fprintf(&out, "== JSON of backup.test\n%s\n", text)
 		for _, target := range []string{"", "two words", "a@b@c", "x@", "-.test"} {
-			if _, err := x.explain(t.Context(), target); err == nil {
+			if _, err := x.explain(t.Context(), target, ""); err == nil {
 				t.Errorf("%q is explained", target)
 			}
 		}

@@ -67,7 +67,7 @@ func TestExplainIsTrue(t *testing.T) {
 			network := &refusing{}
 			client := delivery.New(c.Delivery, delivery.Deps{Resolver: resolver{dns}, Dialer: network, Metrics: metrics.New(prometheus.NewRegistry()).Delivery, Seed: seed})
 			x := explainer{config: c, dns: dns, router: route.New(c.Route, dns, nil)}
-			a, err := x.explain(t.Context(), "d.test")
+			a, err := x.explain(t.Context(), "d.test", "")
 			if err != nil {
 				t.Fatal(err)
 			}

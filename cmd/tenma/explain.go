@@ -16,6 +16,7 @@ import (
 type explainCommand struct {
 	cli.Remote
 	Target  string `arg:"" name:"domain" help:"A domain, such as example.org, or an address."`
+	Tenant  string `placeholder:"NAME" help:"Whose mail it would be: as whom that tenant may send, and what is signed."`
 	Offline bool   `help:"Ask no relay: from the configuration and the DNS."`
 }
 
@@ -52,7 +53,7 @@ func (x *explainCommand) ask(ctx context.Context) (admin.Explanation, error) {
 		cl, err := x.Client()
 		if err == nil {
 			var a admin.Explanation
-			a, err = cl.Explain(ctx, x.Target)
+			a, err = cl.Explain(ctx, x.Target, x.Tenant)
 			var op *net.OpError
 			if err == nil || x.URL != "" || !errors.As(err, &op) || op.Op != "dial" {
 				return a, x.Explain(cl, err)
@@ -65,7 +66,7 @@ func (x *explainCommand) ask(ctx context.Context) (admin.Explanation, error) {
 	if err != nil {
 		return admin.Explanation{}, err
 	}
-	return relay.Explain(ctx, cfg, x.Target)
+	return relay.Explain(ctx, cfg, x.Target, x.Tenant)
 }
 
 // explanation prints the steps for people.

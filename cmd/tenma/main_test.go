@@ -88,7 +88,7 @@ var (
 )
 
 // fakeExplain tells one step, with text that a stranger chose.
-func fakeExplain(_ context.Context, target string) (admin.Explanation, error) {
+func fakeExplain(_ context.Context, target, _ string) (admin.Explanation, error) {
 	if target == "odd.test" {
 		return admin.Explanation{}, errors.New("odd.test is too odd")
 	}

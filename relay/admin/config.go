@@ -38,9 +38,9 @@ type Deps struct {
 	Suppressions Suppressions // nil: there is no list
 	Health       func() error // nil error: alive, with storage that works; nil func: always
 	Ready        func() error // nil error: takes mail now; nil func: always
-	// Explain tells how mail for a domain or address would go; its error says that
-	// the text is neither. nil: nobody does.
-	Explain  func(ctx context.Context, target string) (Explanation, error)
+	// Explain tells how mail for a domain or address would go, mail of a tenant if
+	// that is not ""; its error says that the texts are none. nil: nobody does.
+	Explain  func(ctx context.Context, target, tenant string) (Explanation, error)
 	Setup    *setup.Handler // tells mail programs their settings, without a token; nil: nobody does
 	Gatherer prometheus.Gatherer
 	TLS      *tls.Config // for listeners with TLS

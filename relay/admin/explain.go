@@ -11,6 +11,7 @@ import (
 type Explanation struct {
 	Target string `json:"target" doc:"as asked: a domain or an address"`
 	Domain string `json:"domain" doc:"as the DNS has it: lower case, A-labels; empty for the postmaster without a domain"`
+	Tenant string `json:"tenant,omitempty" doc:"whose mail it would be, if that was asked"`
 	Live   bool   `json:"live" doc:"told by the running relay, from its caches and queue; false: by the command itself, from the configuration and the DNS"`
 	Fate   string `json:"fate" doc:"deliver, local, discard, defer or fail: what would become of a message now, up to the first connection"`
 	Reply  string `json:"reply,omitempty" doc:"why it is deferred or fails, as log and DSN would say it"`
@@ -92,7 +93,7 @@ const explainTime = 30 * time.Second
 func explainCalls() []call {
 	return []call{{
 		method: http.MethodGet, path: "/api/v1/explain", summary: "How mail for a domain or address would go, and why",
-		query: []parameter{{"target", "string", "domain or address; must be there"}}, answer: Explanation{},
+		query: []parameter{{"target", "string", "domain or address; must be there"}, {"tenant", "string", "whose mail it would be"}}, answer: Explanation{},
 		serve: (*Server).explain,
 	}}
 }
@@ -100,27 +101,32 @@ func explainCalls() []call {
 func (s *Server) explain(r *http.Request) (any, error) {
 	q := r.URL.Query()
 	for name, values := range q {
-		if name != "target" || len(values) != 1 {
-			return nil, bad("explain takes one parameter, target")
+		if name != "target" && name != "tenant" || len(values) != 1 {
+			return nil, bad("explain takes target, and may take tenant, once each")
 		}
 	}
 	target := q.Get("target")
 	switch {
 	case s.deps.Explain == nil:
 		return nil, &Problem{Status: http.StatusNotFound, Detail: "this relay explains nothing"}
-	case target == "" || len(target) > maxWord:
+	case target == "" || len(target) > maxWord || len(q.Get("tenant")) > maxWord:
 		return nil, bad("target is a domain or an address")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), explainTime)
 	defer cancel()
-	x, err := s.deps.Explain(ctx, target)
+	x, err := s.deps.Explain(ctx, target, q.Get("tenant"))
 	if err != nil {
 		return nil, bad("%s", err)
 	}
 	return x, nil
 }
 
-// Explain asks how mail for a domain or address would go.
-func (c *Client) Explain(ctx context.Context, target string) (x Explanation, err error) {
-	return x, c.do(ctx, http.MethodGet, "explain?"+url.Values{"target": {target}}.Encode(), nil, &x)
+// Explain asks how mail for a domain or address would go, mail of a tenant if that
+// is not "".
+func (c *Client) Explain(ctx context.Context, target, tenant string) (x Explanation, err error) {
+	q := url.Values{"target": {target}}
+	if tenant != "" {
+		q.Set("tenant", tenant)
+	}
+	return x, c.do(ctx, http.MethodGet, "explain?"+q.Encode(), nil, &x)
 }

@@ -10,14 +10,14 @@ import (
 )
 
 // fakeExplain knows all domains but one.
-func fakeExplain(ctx context.Context, target string) (Explanation, error) {
+func fakeExplain(ctx context.Context, target, tenant string) (Explanation, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		return Explanation{}, errors.New("it may take for ever")
 	}
 	if target == "odd" {
 		return Explanation{}, errors.New("odd is no domain")
 	}
-	return Explanation{Target: target, Queue: &Lane{Lane: "l"}}, nil
+	return Explanation{Target: target, Tenant: tenant, Queue: &Lane{Lane: "l"}}, nil
 }
 
 func TestExplain(t *testing.T) {
@@ -26,6 +26,7 @@ func TestExplain(t *testing.T) {
 	for query, want := range map[string]int{
 		"?target=example.test": 200, "?target=odd": 400, "": 400, "?target=": 400, "?target=" + long: 400,
 		"?target=a&target=b": 400, "?domain=example.test": 400, "?target=a&other=b": 400,
+		"?target=a&tenant=b": 200, "?target=a&tenant=b&tenant=c": 400, "?target=a&tenant=" + long: 400,
 	} {
 		if w := ask(s, "GET", "/api/v1/explain"+query, "", bearer); w.Code != want {
 			t.Errorf("%s: %d %s, want %d", query, w.Code, w.Body, want)
@@ -37,11 +38,11 @@ func TestExplain(t *testing.T) {
 	web := httptest.NewServer(s.handler)
 	defer web.Close()
 	c := &Client{URL: web.URL, Token: testToken}
-	if x, err := c.Explain(t.Context(), "jörg@bücher.test"); err != nil || x.Target != "jörg@bücher.test" || x.Queue.Lane != "l" {
+	if x, err := c.Explain(t.Context(), "jörg@bücher.test", "shop"); err != nil || x.Target != "jörg@bücher.test" || x.Tenant != "shop" || x.Queue.Lane != "l" {
 		t.Errorf("%+v, %v", x, err)
 	}
 	var p *Problem
-	if _, err := c.Explain(t.Context(), "odd"); !errors.As(err, &p) || p.Detail != "odd is no domain" {
+	if _, err := c.Explain(t.Context(), "odd", ""); !errors.As(err, &p) || p.Detail != "odd is no domain" {
 		t.Errorf("%v", err)
 	}
 	s.deps.Explain = nil

@@ -87,7 +87,7 @@ func cmdExplain(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 1)
 	synctest.Wait()
 	w := world(ts)
-	x, err := w.Relay().Explain(w.ctx, args[0])
+	x, err := w.Relay().Explain(w.ctx, args[0], strings.Join(args[1:], ""))
 	ts.Check(err)
 	fmt.Fprintf(ts.Stdout(), "%s %s\n", x.Fate, x.Reply)
 	for _, s := range x.Steps {

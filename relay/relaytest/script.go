@@ -51,7 +51,7 @@ import (
 //	key DOMAIN SELECTOR ALGORITHM    a DKIM key in keys/SELECTOR.pem and the DNS, before start
 //	verify RECEIVER                  a line to stdout for each DKIM signature and ARC chain it got
 //	mailbox ADDRESS N                the account has N messages; their texts go to stdout
-//	explain TARGET                   what the relay tells of a domain or address: fate and
+//	explain TARGET [TENANT]          what the relay tells of a domain or address: fate and
 //	                                 reply, then a line a step
 //	suppress SUBJECT [TENANT [CAMPAIGN]] an operator puts an address or domain on the suppression list
 //	suppressed [held]                the list to stdout, a line an entry
