@@ -22,6 +22,7 @@ import (
 	"tenma/metrics"
 	"tenma/relay/admin"
 	"tenma/relay/admin/setup"
+	"tenma/relay/admin/unsubscribe"
 	"tenma/relay/bounce"
 	"tenma/relay/bounce/returned"
 	"tenma/relay/config"
@@ -261,7 +262,7 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 	})
 	r.intake = intake.New(c.Intake, intake.Deps{
 		Spool: r.spool, Record: r.maillog, Senders: r.people, Tenants: r.tenants,
-		PerRecipient: []intake.PerRecipient{&verp{r.returns, r.tenants}}, Metrics: m.Intake, Log: o.Log, Random: o.Random,
+		PerRecipient: []intake.PerRecipient{&verp{r.returns, r.tenants}, r.leaving()}, Fields: feedbackID(r.tenants), Metrics: m.Intake, Log: o.Log, Random: o.Random,
 		Unwanted:   unwanted(r.verdict.Forged),
 		Inspectors: []intake.Inspector{judge{r.verdict, r.returns}, filters{r.milter}},
 	})
@@ -297,8 +298,10 @@ func (r *Relay) newDoors(o Options, m *metrics.Set) error {
 		Mailboxes: r.mailbox, Auth: r.people.Service("pop3"), Expire: r.expire, TLS: o.TLS, Metrics: m.POP3, Log: o.Log, Listen: o.Listen,
 	})
 	r.setup = setup.New(c.Setup)
+	links := r.leaving()
+	r.links = unsubscribe.New(c.Unsubscribe, unsubscribe.Deps{Links: links, Wishes: links, Metrics: m.OneClick, Log: o.Log})
 	r.admin = admin.New(c.Admin, admin.Deps{
-		Queue: r.queue, Mailboxes: usage{r.mailbox}, Suppressions: r.suppress, Explain: r.Explain, Health: r.Health, Ready: r.Ready, Setup: r.setup, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
+		Queue: r.queue, Mailboxes: usage{r.mailbox}, Suppressions: r.suppress, Explain: r.Explain, Health: r.Health, Ready: r.Ready, Setup: r.setup, Unsubscribe: r.links, Gatherer: o.Registry, TLS: o.TLS, Version: o.Version,
 		Log: o.Log, Listen: o.Listen,
 	})
 	return nil

@@ -19,6 +19,7 @@ import (
 	"tenma/metrics"
 	"tenma/relay/admin"
 	"tenma/relay/admin/setup"
+	"tenma/relay/admin/unsubscribe"
 	"tenma/relay/bounce"
 	"tenma/relay/bounce/returned"
 	"tenma/relay/config"
@@ -114,6 +115,7 @@ type Relay struct {
 	imap       *imap.Server
 	pop3       *pop3.Server
 	setup      *setup.Handler
+	links      *unsubscribe.Handler
 	admin      *admin.Server
 	acme       *acme.Keeper                   // nil: no listener shows a certificate of ours
 	outbound   func(mail.Source) []netip.Addr // public addresses that mail goes out from; nil: not to be known
@@ -338,6 +340,7 @@ func (r *Relay) Reload(c *config.Config) error {
 	r.imap.Apply(c.IMAP)
 	r.pop3.Apply(c.POP3)
 	r.setup.Apply(c.Setup)
+	r.links.Apply(c.Unsubscribe)
 	r.config = c
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tenma/relay/admin/setup"
+	"tenma/relay/admin/unsubscribe"
 	"tenma/relay/queue"
 	"tenma/spool"
 )
@@ -26,8 +27,8 @@ type Config struct {
 type Listener struct {
 	Address string // host:port
 	TLS     bool   // TLS from the first octet
-	// SetupOnly serves nothing but Deps.Setup: such a listener may face the
-	// internet, where mail programs look for it.
+	// SetupOnly serves nothing but Deps.Setup and Deps.Unsubscribe: such a listener
+	// may face the internet, where mail programs and readers look for these.
 	SetupOnly bool
 }
 
@@ -40,14 +41,16 @@ type Deps struct {
 	Ready        func() error // nil error: takes mail now; nil func: always
 	// Explain tells how mail for a domain or address would go, mail of a tenant if
 	// that is not ""; its error says that the texts are none. nil: nobody does.
-	Explain  func(ctx context.Context, target, tenant string) (Explanation, error)
-	Setup    *setup.Handler // tells mail programs their settings, without a token; nil: nobody does
-	Gatherer prometheus.Gatherer
-	TLS      *tls.Config // for listeners with TLS
-	Version  string      // shown on the page and in the API document
-	Log      *slog.Logger
-	Random   io.Reader                                           // of the token; nil: crypto/rand
-	Listen   func(network, address string) (net.Listener, error) // nil: net.Listen
+	Explain func(ctx context.Context, target, tenant string) (Explanation, error)
+	Setup   *setup.Handler // tells mail programs their settings, without a token; nil: nobody does
+	// Unsubscribe serves links in messages, without a token; nil: nobody does.
+	Unsubscribe *unsubscribe.Handler
+	Gatherer    prometheus.Gatherer
+	TLS         *tls.Config // for listeners with TLS
+	Version     string      // shown on the page and in the API document
+	Log         *slog.Logger
+	Random      io.Reader                                           // of the token; nil: crypto/rand
+	Listen      func(network, address string) (net.Listener, error) // nil: net.Listen
 }
 
 // Queue is what an operator can do with queued mail. The verbs give the number

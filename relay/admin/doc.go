@@ -19,5 +19,9 @@
 // foreign name (DNS rebinding), so loopback listeners answer only to the Host
 // names that loopback has.
 //
+// What the world looks for needs no token: the settings for mail programs (package
+// setup), and the links by which people leave a mailing (package unsubscribe), where
+// the link itself is the proof.
+//
 // Errors are problem documents (RFC 9457).
 package admin

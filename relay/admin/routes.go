@@ -39,13 +39,18 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /debug/pprof/symbol", s.authorized(http.HandlerFunc(pprof.Symbol)))
 	mux.Handle("GET /debug/pprof/cmdline", s.authorized(http.HandlerFunc(pprof.Cmdline)))
 	mux.Handle("/", nowhere(mux))
-	return guard(s.forPrograms(onlyOwnName(mux)))
+	return guard(s.forAll(onlyOwnName(mux)))
 }
 
-// forPrograms serves what mail programs look for. They come by the names of
-// the domains, and there is nothing to steal: no token, and no look at Host.
-func (s *Server) forPrograms(next http.Handler) http.Handler {
+// forAll serves what mail programs look for, and the links in messages. Both come by
+// the names of domains of ours, and there is nothing to steal: no token, and no look
+// at Host.
+func (s *Server) forAll(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.deps.Unsubscribe != nil && s.deps.Unsubscribe.Has(r.URL.Path) {
+			s.deps.Unsubscribe.ServeHTTP(w, r)
+			return
+		}
 		if s.deps.Setup != nil && setup.Has(r.URL.Path) {
 			s.deps.Setup.ServeHTTP(w, r)
 			return
@@ -54,7 +59,7 @@ func (s *Server) forPrograms(next http.Handler) http.Handler {
 	})
 }
 
-// nothing answers for a listener that only serves forPrograms.
+// nothing answers for a listener that only serves forAll.
 func nothing(w http.ResponseWriter, r *http.Request) {
 	problem(w, r, &Problem{Status: http.StatusNotFound, Detail: "nothing is here but the settings for mail programs"})
 }

@@ -51,7 +51,7 @@ func New(cfg Config, deps Deps) *Server {
 		deps.Listen = net.Listen
 	}
 	s := &Server{cfg: cfg, deps: deps}
-	s.handler, s.setup = s.routes(), guard(s.forPrograms(http.HandlerFunc(nothing)))
+	s.handler, s.setup = s.routes(), guard(s.forAll(http.HandlerFunc(nothing)))
 	return s
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -23,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tenma/relay/admin/setup"
+	"tenma/relay/admin/unsubscribe"
 	"tenma/relay/mail"
 	"tenma/relay/mailbox"
 	"tenma/relay/queue"
@@ -632,20 +634,35 @@ func FuzzSelection(f *testing.F) {
 	})
 }
 
-// Mail programs get their settings without a token, by whatever name they came;
-// a listener for them alone shows nothing else.
+// noLink opens no link.
+type noLink struct{ unsubscribe.Wishes }
+
+func (noLink) Open(string) (mail.Reference, error) { return mail.Reference{}, errors.New("none") }
+
+// Mail programs get their settings, and readers the pages behind links, without a
+// token, by whatever name they came; a listener for them alone shows nothing else.
 func TestSetup(t *testing.T) {
 	guide := setup.New(setup.Config{Domains: []smtp.Domain{"example.test"}})
-	s := New(Config{TokenPath: filepath.Join(t.TempDir(), "token")}, Deps{Queue: &fakeQueue{}, Setup: guide})
+	s := New(Config{TokenPath: filepath.Join(t.TempDir(), "token")}, Deps{
+		Queue: &fakeQueue{}, Setup: guide,
+		Unsubscribe: unsubscribe.New(unsubscribe.Config{Base: &url.URL{Path: "/"}}, unsubscribe.Deps{Links: noLink{}}),
+	})
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
+	page := ""
 	ask := func(l Listener, path string) int {
 		r := httptest.NewRequest(http.MethodGet, "http://autoconfig.example.test"+path, nil)
 		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80})))
 		w := httptest.NewRecorder()
 		s.server(l).Handler.ServeHTTP(w, r)
+		page = w.Body.String()
 		return w.Code
+	}
+	for _, only := range []bool{true, false} {
+		if got := ask(Listener{SetupOnly: only}, "/"+strings.Repeat("A", 60)); got != 404 || !strings.Contains(page, "This link leads nowhere") {
+			t.Errorf("a link, only setup %v: %d %s", only, got, page)
+		}
 	}
 	for _, c := range []struct {
 		only bool

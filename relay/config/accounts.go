@@ -61,7 +61,7 @@ func (r *reader) accounts(s *section, c *Config) {
 
 // tenants reads every [[tenant]], whose domains are signed for it alone.
 func (r *reader) tenants(s *section, c *Config) {
-	context := tenants.Context{Returns: c.Returns.Domain != "", Trusted: slices.ContainsFunc(c.Ingress.Listeners, func(l ingress.Listener) bool { return l.TrustTenantHeader })}
+	context := tenants.Context{Returns: c.Returns.Domain != "", Links: c.Returns.Links != "", Trusted: slices.ContainsFunc(c.Ingress.Listeners, func(l ingress.Listener) bool { return l.TrustTenantHeader })}
 	for _, k := range c.DKIM.Keys {
 		context.Keys = append(context.Keys, k.Domain)
 	}

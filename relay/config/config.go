@@ -7,6 +7,7 @@ import (
 	"tenma/dnscache"
 	"tenma/relay/admin"
 	"tenma/relay/admin/setup"
+	"tenma/relay/admin/unsubscribe"
 	"tenma/relay/bounce"
 	"tenma/relay/bounce/classify"
 	"tenma/relay/config/acme"
@@ -46,17 +47,18 @@ type Config struct {
 	Spool Spool
 	Log   Log
 
-	Ingress  ingress.Config
-	Intake   intake.Config
-	Queue    queue.Config
-	Delivery delivery.Config
-	Mailbox  mailbox.Config
-	MailLog  maillog.Config
-	Admin    admin.Config
-	IMAP     imap.Config
-	POP3     pop3.Config
-	Setup    setup.Config
-	Classify classify.Config
+	Ingress     ingress.Config
+	Intake      intake.Config
+	Queue       queue.Config
+	Delivery    delivery.Config
+	Mailbox     mailbox.Config
+	MailLog     maillog.Config
+	Admin       admin.Config
+	IMAP        imap.Config
+	POP3        pop3.Config
+	Setup       setup.Config
+	Unsubscribe unsubscribe.Config
+	Classify    classify.Config
 
 	Elsewhere []Elsewhere // domains whose mail we take for mailboxes that others keep
 

@@ -72,6 +72,10 @@ type Deps struct {
 	Unwanted func(e *mail.Envelope, f header.Field) bool
 	// Inspectors look at each message, in this order.
 	Inspectors []Inspector
+	// Fields gives header fields that go in front of a message, whole, each line
+	// ended by CRLF; nil: none. h is the header section as it will be stored, and is
+	// not to be kept.
+	Fields func(e *mail.Envelope, h header.Section) []byte
 	// PerRecipient are asked whether recipients get copies of their own.
 	PerRecipient []PerRecipient
 	Random       io.Reader // for ids; nil: crypto/rand

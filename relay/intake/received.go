@@ -18,7 +18,8 @@ const dateLayout = "Mon, 02 Jan 2006 15:04:05 -0700"
 // more of it, whole.
 func (r *reception) prefix(e *mail.Envelope, id spool.ID, fields []byte) []byte {
 	var room [768]byte
-	b := append(r.appendReceived(room[:0], e, id), fields...)
+	b := append(r.appendReceived(room[:0], e, id), r.fields...)
+	b = append(b, fields...)
 	if submitted(e) && !r.section.headless {
 		if !r.section.dated {
 			b = append(b, "Date: "...)

@@ -46,6 +46,7 @@ type reception struct {
 	inspections []Inspection
 	judgement   mail.Judgement                                  // all verdicts so far
 	forms       []func(id spool.ID, copy *mail.Envelope) []byte // see PerRecipient
+	fields      []byte                                          // see Deps.Fields
 	stage       spool.StageWriter
 	err         error // why the message is not taken
 }

@@ -22,8 +22,12 @@ type entry struct {
 }
 
 // ask finds out whether each recipient is to get a copy of its own, by who wants
-// something in it. h is the header section as it will be stored.
+// something in it, and for the fields that are the same for all. h is the header
+// section as it will be stored.
 func (r *reception) ask(h header.Section) {
+	if r.server.deps.Fields != nil {
+		r.fields = r.server.deps.Fields(r.e, h)
+	}
 	for _, p := range r.server.deps.PerRecipient {
 		if form := p.Copies(r.e, h); form != nil {
 			r.forms = append(r.forms, form)

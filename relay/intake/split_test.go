@@ -146,3 +146,26 @@ func TestSplitIsCharged(t *testing.T) {
 		t.Errorf("%v, want a 452", err)
 	}
 }
+
+// Fields for all stand in front of each copy, and of a message that is one.
+func TestFields(t *testing.T) {
+	for _, one := range []*personal{{never: true}, {name: "X-One"}} {
+		s, f, _ := rig(Config{})
+		s.deps.PerRecipient = []PerRecipient{one}
+		saw := ""
+		s.deps.Fields = func(e *mail.Envelope, h header.Section) []byte {
+			saw = string(h)
+			return []byte("X-All: " + e.Sender.String() + "\r\n")
+		}
+		accept(t, s, envelope(), "X-Tenma-Tenant: x\r\nSubject: s\r\n\r\nbody\r\n")
+		for _, d := range f.drafts {
+			e, err := stored.DecodeEnvelope(d.Envelope)
+			if err != nil || strings.Count(string(e.Prefix), "\r\nX-All: a@a.test\r\n") != 1 {
+				t.Errorf("%v: %q", err, e.Prefix)
+			}
+		}
+		if want := map[bool]int{true: 1, false: 2}[one.never]; len(f.drafts) != want || saw != "Subject: s\r\n" {
+			t.Errorf("%d entries, asked about %q", len(f.drafts), saw)
+		}
+	}
+}

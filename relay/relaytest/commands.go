@@ -98,16 +98,8 @@ func cmdExplain(ts *testscript.TestScript, neg bool, args []string) {
 // cmdHTTP prints status and body of the answer.
 func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 1)
-	w := world(ts)
-	t := &http.Transport{DialContext: w.Net.DialContext, DisableKeepAlives: true}
-	r, err := http.NewRequestWithContext(w.ctx, http.MethodGet, "http://127.0.0.1:8080"+args[0], nil)
-	ts.Check(err)
-	answer, err := t.RoundTrip(r)
-	ts.Check(err)
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	ts.Check(err)
-	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", answer.StatusCode, body)
+	status, body := world(ts).ask(ts, http.MethodGet, args[0], "")
+	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", status, body)
 	synctest.Wait()
 }
 

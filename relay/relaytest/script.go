@@ -54,6 +54,8 @@ import (
 //	explain TARGET [TENANT]          what the relay tells of a domain or address: fate and
 //	                                 reply, then a line a step
 //	suppress SUBJECT [TENANT [CAMPAIGN]] an operator puts an address or domain on the suppression list
+//	click RECEIVER [get]             follow the links to unsubscribe that it got, as a program
+//	                                 does, or only look; a line to stdout for each message
 //	suppressed [held]                the list to stdout, a line an entry
 //	filter ADDRESS [ANSWER...]       a mail filter, and what it says at the end of each message
 //	                                 (milter packets; _ is a space, | a zero octet, @@@1 an index); none: it goes away
@@ -172,6 +174,7 @@ func commands() map[string]command {
 
 		"suppress":   cmdSuppress,
 		"suppressed": cmdSuppressed,
+		"click":      cmdClick,
 	}
 }
 

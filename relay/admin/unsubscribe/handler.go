@@ -43,7 +43,7 @@ type Deps struct {
 	Links   Links
 	Wishes  Wishes
 	Metrics *metrics.OneClick // nil: counted for nobody
-	Log     *slog.Logger         // nil: silent
+	Log     *slog.Logger      // nil: silent
 }
 
 // Handler answers who follows a link. It may be used from any goroutine.

@@ -44,10 +44,10 @@ const pageText = `<!doctype html>
 <body>
 <main>
 {{if eq .View "question"}}<h1>Unsubscribe?</h1>
-<p>The sender of this mailing will write to <b>{{.To}}</b> no more.</p>
+<p>Press the button, and the sender of this mailing will no longer write to <b>{{.To}}</b>.</p>
 <form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click"><button>Unsubscribe</button></form>
 {{else if eq .View "done"}}<h1>You are unsubscribed</h1>
-<p>The sender of this mailing will write to <b>{{.To}}</b> no more. What is under way already may still arrive.</p>
+<p>The sender of this mailing will no longer write to <b>{{.To}}</b>. What is under way already may still arrive.</p>
 <p><small>You can close this page.</small></p>
 {{else if eq .View "later"}}<h1>That did not work</h1>
 <p>The server cannot do it just now. Please try again in a few minutes.</p>

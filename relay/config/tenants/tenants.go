@@ -17,6 +17,7 @@ import (
 type Context struct {
 	Keys    []smtp.Domain // that have a [[dkim]]
 	Returns bool          // there is a domain for signed return paths
+	Links   bool          // there is an address for links to unsubscribe
 	Trusted bool          // some listener has trust_tenant_header
 }
 
@@ -64,11 +65,47 @@ func (r *reader) one(s *document.Section) {
 	if v := s.Bool("verp", &t.VERP); t.VERP && !r.context.Returns {
 		s.Errorf(v.At, "verp: signed return paths need the domain of [returns]")
 	}
+	r.fields(s, &t)
 	s.Strings("accounts", false, func(v *document.Value) { r.account(s, v, &t) })
 	if t.Name != "" && s.Values["accounts"] == nil && !r.context.Trusted {
 		s.Warnf(s.At, "nothing is sent for tenant %s: it has no accounts, and no [[listen]] has trust_tenant_header", t.Name)
 	}
 	r.config.Tenants = append(r.config.Tenants, t)
+}
+
+// fields reads what is added to the header of a tenant's mail.
+func (r *reader) fields(s *document.Section, t *tenant.Tenant) {
+	v := s.Bool("unsubscribe", &t.Unsubscribe)
+	if t.Unsubscribe && !r.context.Links {
+		s.Errorf(v.At, "unsubscribe: links need the unsubscribe_url of [returns]")
+	}
+	if f := s.String("feedback_id", &t.FeedbackID); f != nil {
+		if err := tenant.ParseFeedbackID(t.FeedbackID); err != nil {
+			s.Errorf(f.At, "feedback_id: %v", err)
+		}
+	}
+	if !t.Unsubscribe && t.FeedbackID == "" {
+		return
+	}
+	for _, d := range t.Domains {
+		if !r.signed(t, d) {
+			s.Warnf(s.At, "mail of tenant %s from %s goes unsigned, and mailbox providers look at List-Unsubscribe and Feedback-ID in signed mail alone; give it a [[dkim]]", t.Name, d)
+		}
+	}
+}
+
+// signed reports that some key signs as d for the tenant.
+func (r *reader) signed(t *tenant.Tenant, d smtp.Domain) bool {
+	for key, ok := d, true; ok; key, ok = above(key) {
+		if slices.Contains(r.context.Keys, key) {
+			return granted(t, key)
+		}
+	}
+	return false
+}
+
+func granted(t *tenant.Tenant, d smtp.Domain) bool {
+	return slices.ContainsFunc(t.Domains, func(g smtp.Domain) bool { return g == d || strings.HasSuffix(string(d), "."+string(g)) })
 }
 
 func (r *reader) name(s *document.Section, t *tenant.Tenant) {
@@ -129,7 +166,7 @@ func (r *reader) domain(s *document.Section, at document.Place, t *tenant.Tenant
 	}
 	for key, ok := d, true; ok; key, ok = above(key) {
 		if slices.Contains(r.context.Keys, key) {
-			if !slices.ContainsFunc(t.Domains, func(g smtp.Domain) bool { return g == key || strings.HasSuffix(string(key), "."+string(g)) }) {
+			if !granted(t, key) {
 				s.Warnf(at, "mail of tenant %s from %s goes unsigned: the key is %s's, which the tenant was not granted; give it a [[dkim]] of its own", t.Name, d, key)
 			}
 			return

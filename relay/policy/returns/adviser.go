@@ -29,6 +29,9 @@ type Config struct {
 	People  bool
 	Life    time.Duration // for how long after a message was accepted what is about it is taken
 	Tenants []string      // names, of which tokens hold hashes
+	// Links is what links to unsubscribe begin with, a URL with a slash at its end;
+	// "": there are none. They need no Domain.
+	Links string
 }
 
 // FieldName is the header field in which a message says, sealed, whose copy it is.
@@ -44,6 +47,7 @@ type Adviser struct {
 type setting struct {
 	Config
 	signer *Signer // nil without Domain
+	links  *Signer // nil without Links
 }
 
 // Deps are what an Adviser works with.
@@ -68,13 +72,20 @@ func New(c Config, d Deps) (*Adviser, error) {
 // the former stays.
 func (a *Adviser) Apply(c Config) error {
 	s := &setting{Config: c}
-	if c.Domain != "" {
+	if c.Domain != "" || c.Links != "" {
 		keys, err := LoadKeys(c.KeyFile, a.deps.Random)
 		if err != nil {
 			return err
 		}
-		if s.signer, err = NewSigner(keys); err != nil {
+		signer, err := NewSigner(keys)
+		if err != nil {
 			return err
+		}
+		if c.Domain != "" {
+			s.signer = signer
+		}
+		if c.Links != "" {
+			s.links = signer
 		}
 	}
 	a.now.Store(s)
