@@ -12,7 +12,7 @@ import (
 )
 
 // TestOpenDKIM asks Debian's opendkim about every signature of TestSignatureSurvives.
-func TestOpenDKIM(t *testing.T) {
+func TestInteropOpenDKIM(t *testing.T) {
 	program, err := exec.LookPath("opendkim")
 	if err != nil {
 		t.Fatal("opendkim is needed: ", err)

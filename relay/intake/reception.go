@@ -190,9 +190,9 @@ func (r *reception) grow(need int) {
 // is in r.buf.
 func (r *reception) judge(end int) {
 	r.judged = true
-	r.section.read(header.Section(r.buf[:end]))
+	r.section.read(header.Section(r.buf[:end]), r.unwanted)
 	refused := r.assign(header.Section(r.buf[:end]))
-	if r.section.blind || r.section.tenant || r.server.deps.Unwanted != nil {
+	if r.section.unwanted {
 		end = r.drop(end)
 	}
 	if r.section.hops > r.config.MaxHops {

@@ -20,14 +20,15 @@ type section struct {
 	hops                     int // Received fields
 	from, subject, messageID string
 	dated, named             bool // there is a Date, a Message-ID field
-	blind                    bool // there is a Bcc field
+	unwanted                 bool // there is a field that goes before the message is stored
 	tenant                   bool // there is a field that names a tenant
 	headless                 bool // the message begins with something that is no header
 	optionalTLS              bool // it says that TLS is not required (RFC 8689 section 3)
 }
 
-// read fills s from h. Each text is that of the first field of its name.
-func (s *section) read(h header.Section) {
+// read fills s from h. Each text is that of the first field of its name; unwanted
+// tells which fields go.
+func (s *section) read(h header.Section, unwanted func(header.Field) bool) {
 	first := true
 	var from, subject, messageID, tls header.Field
 	several := false
@@ -37,14 +38,12 @@ func (s *section) read(h header.Section) {
 			return
 		}
 		first = false
+		s.unwanted = s.unwanted || unwanted(f)
 		switch f.Raw[0] | 0x20 {
 		case 'r':
 			if f.Is("Received") {
 				s.hops++
 			}
-			s.blind = s.blind || isBlind(f)
-		case 'b':
-			s.blind = s.blind || isBlind(f)
 		case 'f':
 			once(&from, f, "From")
 		case 's':
@@ -74,7 +73,7 @@ func (s *section) read(h header.Section) {
 // readSection reads a section that has been changed: what had no header stays so.
 func readSection(h header.Section, headless bool) (s section) {
 	if !headless {
-		s.read(h)
+		s.read(h, func(header.Field) bool { return false })
 	}
 	s.headless = headless
 	return s
