@@ -231,16 +231,6 @@ func TestUnusableKey(t *testing.T) {
 	}
 }
 
-// alwaysKey gives the same key to everybody.
-func alwaysKey(t *testing.T, record string) arc.Keys {
-	t.Helper()
-	k, err := dkim.ParseKey(record)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(context.Context, *dkim.Claim) (*dkim.Key, error) { return k, nil }
-}
-
 // Chains that other software made are whole (testdata/README.md).
 func TestForeign(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.eml")

@@ -3,6 +3,7 @@
 package arc_test
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"tenma/relay/wire/dkim"
 	"tenma/relay/wire/dkim/arc"
 )
 
@@ -85,4 +87,14 @@ func TestInteropDkimpy(t *testing.T) {
 	if _, said := dkimpy(strings.Replace(ours, "mx2.next.test", "mx2.text.test", 1)); !strings.HasPrefix(said, "fail") {
 		t.Errorf("changed results, says dkimpy: %s", said)
 	}
+}
+
+// alwaysKey gives the same key to everybody.
+func alwaysKey(t *testing.T, record string) arc.Keys {
+	t.Helper()
+	k, err := dkim.ParseKey(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(context.Context, *dkim.Claim) (*dkim.Key, error) { return k, nil }
 }
