@@ -47,6 +47,8 @@ func TestForwarders(t *testing.T) {
 		{"it passed there", seen, list, "arc=pass smtp.remote-ip=192.0.2.99"},
 		{"nobody is believed", seen, nil, refused},
 		{"another is believed", seen, list[1:], refused},
+		{"it passed there for another author", handOn(t, "list.test", arc.None, "dmarc=pass header.from=b.test", from), list, refused},
+		{"it passed there for nobody knows whom", handOn(t, "list.test", arc.None, "dmarc=pass", from), list, refused},
 		{"it had failed there", handOn(t, "list.test", arc.None, "spf=pass; dmarc=fail", from), list, refused},
 		{"it passed in a comment there", handOn(t, "list.test", arc.None, `spf=pass (; dmarc=pass) reason="; dmarc=pass"; dmarc=fail`, from), list, refused},
 		{"changed since", seen + "more\r\n", list, refused},

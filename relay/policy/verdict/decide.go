@@ -21,7 +21,7 @@ func (i *Inspection) refusal() *smtp.Error {
 		return nil
 	}
 	switch {
-	case d.result == "temperror", d.result == "fail" && d.wish == wishReject && d.open:
+	case d.result == "temperror" && d.open, d.result == "fail" && d.wish == wishReject && d.open:
 		// RFC 7489 section 6.6.3: a message of which nobody knows is deferred.
 		return smtp.Errorf(451, smtp.Status{4, 4, 3}, "The DNS of %s does not tell whether this comes from there, try again later", d.author)
 	case d.result == "fail" && d.wish == wishReject:
@@ -31,7 +31,7 @@ func (i *Inspection) refusal() *smtp.Error {
 	return nil
 }
 
-// vouchedFor reports that a listed forwarder has seen the message pass DMARC. From
+// vouchedFor reports that a listed forwarder has seen the author pass DMARC. From
 // it to us the message went through listed forwarders alone: each could have
 // written the results of those before it.
 func (i *Inspection) vouchedFor() bool {
@@ -45,7 +45,9 @@ func (i *Inspection) vouchedFor() bool {
 		_, value, _ := strings.Cut(string(set.Results.Value()), ";") // i=
 		_, results, _ := authres.Parse(value)
 		for _, r := range results {
-			if r.Method == "dmarc" && r.Value == "pass" {
+			// For this author: the message may have gone through there for another one,
+			// and a From field been added to it that nobody signed.
+			if r.Method == "dmarc" && r.Value == "pass" && strings.EqualFold(r.Get("header.from"), string(i.found.dmarc.author)) {
 				return true
 			}
 		}
