@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,7 @@ const (
 type policy struct {
 	author smtp.Domain
 	silent bool // the DNS had no answer
+	ended  bool // nothing is to be looked for further up
 	there  bool
 	wish   wish // of mail of this author
 	strictDKIM,
@@ -38,7 +40,7 @@ type dmarcResult struct {
 	result string // pass, fail, none, temperror, permerror
 	author smtp.Domain
 	wish   wish // with fail: what is to be done, sampling included
-	open   bool // with fail: it might have been a pass, but for the silence of the DNS
+	open   bool // with fail: it might have been a pass, with temperror a fail, but for the silence of the DNS
 }
 
 // authors gives the domains of From, each once. There should be one; where there are
@@ -72,7 +74,7 @@ func organization(d smtp.Domain) smtp.Domain {
 // organization (section 6.6.3).
 func (a *Adviser) discover(ctx context.Context, author smtp.Domain) policy {
 	p := a.lookup(ctx, author, author)
-	if org := organization(author); !p.there && !p.silent && org != author {
+	if org := organization(author); !p.ended && org != author {
 		p = a.lookup(ctx, author, org)
 	}
 	return p
@@ -82,7 +84,7 @@ func (a *Adviser) lookup(ctx context.Context, author, at smtp.Domain) policy {
 	p := policy{author: author}
 	records, err := a.text(ctx, "_dmarc."+string(at))
 	if err != nil {
-		p.silent = true
+		p.silent, p.ended = true, true
 		return p
 	}
 	var own []string
@@ -91,7 +93,8 @@ func (a *Adviser) lookup(ctx context.Context, author, at smtp.Domain) policy {
 			own = append(own, r)
 		}
 	}
-	if len(own) == 1 { // of several, none counts
+	p.ended = len(own) > 0 // be it good or not (section 6.6.3, 5 and 6)
+	if len(own) == 1 {     // of several, none counts
 		p.read(own[0], at != author)
 	}
 	return p
@@ -160,12 +163,20 @@ func (r dmarcResult) rank() int {
 	return 0
 }
 
+// proven reports that whatever the author's domain has published, its mail does not
+// fail: SPF or DKIM has passed for that very domain.
+func (i *Inspection) proven(author smtp.Domain) bool {
+	f := &i.found
+	return f.spf.Result == spf.Pass && f.spf.Domain == author ||
+		slices.ContainsFunc(f.dkim, func(s signature) bool { return resultOf(s.err) == dkim.Pass && s.claim.Domain == author })
+}
+
 // judge looks at one author.
 func (i *Inspection) judge(p policy) dmarcResult {
 	r := dmarcResult{result: "fail", author: p.author, wish: p.wish}
 	switch {
 	case p.silent:
-		r.result = "temperror"
+		r.result, r.open = "temperror", !i.proven(p.author)
 		return r
 	case !p.there:
 		r.result = "none"
