@@ -51,8 +51,7 @@ func ReadClaim(f header.Field) (*Claim, error) {
 	}
 	// i= is of the domain d= or of one below it (section 3.5).
 	if c.Tags.Has("i") {
-		_, domain, ok := strings.Cut(c.Tags.Packed("i"), "@")
-		if d := strings.ToLower(domain); !ok || d != string(c.Domain) && !strings.HasSuffix(d, "."+string(c.Domain)) {
+		if d := c.identity(); d != c.Domain && !strings.HasSuffix(string(d), "."+string(c.Domain)) {
 			return c, fault(Neutral, "identity lies outside the domain")
 		}
 	}
@@ -134,6 +133,19 @@ func ReadFieldClaim(f header.Field) (*Claim, error) {
 		return c, fault(Neutral, "malformed signature")
 	}
 	return c, c.readTimes()
+}
+
+// identity is the domain of i=, which may stand in U-labels where d= does not (RFC
+// 8616 section 4), "" if it has none. The local part may be quoted, and have an at
+// sign of its own.
+func (c *Claim) identity() smtp.Domain {
+	i := c.Tags.Packed("i")
+	at := strings.LastIndexByte(i, '@')
+	d, err := smtp.ParseDomain(i[at+1:])
+	if at < 0 || err != nil || d.IsLiteral() {
+		return ""
+	}
+	return d
 }
 
 func (c *Claim) readTimes() error {

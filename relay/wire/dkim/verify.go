@@ -43,7 +43,7 @@ func (c *Claim) Verify(k *Key, fields Fields, body [sha256.Size]byte, now time.T
 		return fault(Fail, "signature has expired")
 	case !c.Expire.IsZero() && c.Expire.Before(c.Time):
 		return fault(Neutral, "signature expires before it was made")
-	case k.strict && c.Tags.Has("i") && c.Tags.Has("v") && !strings.EqualFold(domainOf(c.Tags.Packed("i")), string(c.Domain)):
+	case k.strict && c.Tags.Has("i") && c.Tags.Has("v") && c.identity() != c.Domain:
 		return fault(PermError, "key is not for domains below its own")
 	case subtle.ConstantTimeCompare(body[:], c.body) == 0:
 		return fault(Fail, "body was changed")
@@ -118,9 +118,4 @@ func (c *Claim) appendField(b, raw []byte) []byte {
 // AppendRelaxed appends a field as it stands in a message, in relaxed form.
 func AppendRelaxed(b []byte, f header.Field) []byte {
 	return AppendField(b, string(f.Name()), f.Value())
-}
-
-func domainOf(address string) string {
-	_, domain, _ := strings.Cut(address, "@")
-	return domain
 }

@@ -215,6 +215,22 @@ func TestStrictKey(t *testing.T) {
 	}
 }
 
+// An identity is of the domain in whatever form it is written.
+func TestIdentity(t *testing.T) {
+	for identity, want := range map[string]bool{
+		`"x@y"@b.test`: true, "@B.test": true, "x@bücher.b.test": true, "b.test": false, "x@[192.0.2.1]": false, `x@b.test@e.test`: false,
+	} {
+		err := verify(sign(t, "ed25519", "relaxed/relaxed", letter, func(o *oracle.SignOptions) { o.Identifier = identity }), record("ed25519"))
+		if (err == nil) != want {
+			t.Errorf("%s: %v", identity, err)
+		}
+	}
+	signed := sign(t, "ed25519", "relaxed/relaxed", letter, func(o *oracle.SignOptions) { o.Domain, o.Identifier = "xn--bcher-kva.test", "x@bücher.test" })
+	if err := verify(signed, record("ed25519")+"; t=s"); err != nil {
+		t.Error("in U-labels:", err)
+	}
+}
+
 // Both forms in which RSA keys are published are read.
 func TestKeyForms(t *testing.T) {
 	p := base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(keys()["rsa"].Public().(*rsa.PublicKey)))
