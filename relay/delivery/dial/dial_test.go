@@ -22,6 +22,8 @@ func TestPublic(t *testing.T) {
 		"127.0.0.1": false, "::1": false, "10.1.1.1": false, "172.16.0.1": false, "192.168.0.1": false, "169.254.0.1": false,
 		"0.0.0.0": false, "0.1.2.3": false, "100.64.0.1": false, "224.0.0.1": false, "255.255.255.255": false, "240.0.0.1": false,
 		"::": false, "fc00::1": false, "fe80::1": false, "fec0::1": false, "ff02::1": false, "::ffff:10.0.0.1": false, "::ffff:100.64.0.1": false,
+		"64:ff9b::198.51.100.1": true, "64:ff9b::10.0.0.1": false, "64:ff9b::127.0.0.1": false, "64:ff9b:1::198.51.100.1": false,
+		"2002:c633:6401::1": true, "2002:a00:1::1": false, "2002:7f00:1::1": false,
 	} {
 		if got := Public(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s: %v", text, got)

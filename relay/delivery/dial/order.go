@@ -22,10 +22,21 @@ const (
 
 // forbidden are networks without public hosts that netip has no word for.
 var forbidden = [...]netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),     // "this network", RFC 1122 section 3.2.1.3
-	netip.MustParsePrefix("100.64.0.0/10"), // between a carrier and its customers, RFC 6598
-	netip.MustParsePrefix("240.0.0.0/4"),   // reserved, and broadcast, RFC 1112 section 4
-	netip.MustParsePrefix("fec0::/10"),     // site-local of old, RFC 3879
+	netip.MustParsePrefix("0.0.0.0/8"),      // "this network", RFC 1122 section 3.2.1.3
+	netip.MustParsePrefix("100.64.0.0/10"),  // between a carrier and its customers, RFC 6598
+	netip.MustParsePrefix("240.0.0.0/4"),    // reserved, and broadcast, RFC 1112 section 4
+	netip.MustParsePrefix("fec0::/10"),      // site-local of old, RFC 3879
+	netip.MustParsePrefix("64:ff9b:1::/48"), // IPv4 of this site, RFC 8215
+}
+
+// embedding are networks whose addresses lead to the IPv4 address within, which
+// begins at that octet.
+var embedding = [...]struct {
+	netip.Prefix
+	at int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12}, // by a translator, RFC 6052 section 2.1
+	{netip.MustParsePrefix("2002::/16"), 2},     // 6to4, RFC 3056 section 2
 }
 
 // Public reports an address that a mail exchanger of a stranger may have.
@@ -33,6 +44,13 @@ func Public(a netip.Addr) bool {
 	a = a.Unmap()
 	if !a.IsValid() || a.IsLoopback() || a.IsPrivate() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
 		return false
+	}
+	for _, e := range embedding {
+		if e.Contains(a) {
+			octets := a.As16()
+			within, _ := netip.AddrFromSlice(octets[e.at : e.at+4])
+			return Public(within)
+		}
 	}
 	return !slices.ContainsFunc(forbidden[:], func(p netip.Prefix) bool { return p.Contains(a) })
 }
