@@ -26,11 +26,11 @@ const maxAuthors = 10
 func (s *keySet) choose(e *mail.Envelope, h header.Section) (keys []loaded, aligned bool) {
 	authors, _ := header.Mailboxes(h.Text("From"), maxAuthors)
 	for _, a := range authors {
-		if keys := s.find(a.Domain); keys != nil && s.granted.let(e, keys[0].Domain) {
+		if keys := s.find(a.Domain); keys != nil && s.granted.let(e, keys[0].Domain, a.Domain) {
 			return keys, true
 		}
 	}
-	if keys := s.find(e.Sender.Domain); keys != nil && s.granted.let(e, keys[0].Domain) {
+	if keys := s.find(e.Sender.Domain); keys != nil && s.granted.let(e, keys[0].Domain, e.Sender.Domain) {
 		return keys, false
 	}
 	return nil, false

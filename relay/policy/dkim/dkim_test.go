@@ -297,6 +297,8 @@ func TestWhoIsSigned(t *testing.T) {
 		{name: "no tenant, a domain of one", from: "a@example.test", e: mail.Envelope{Trusted: true}, granted: map[string][]smtp.Domain{"v": {"example.test"}}},
 		{name: "no tenant, a domain above which one has", from: "a@example.test", e: mail.Envelope{Trusted: true}, granted: map[string][]smtp.Domain{"v": {"test"}}},
 		{name: "no tenant, a domain of none", from: "a@example.test", e: mail.Envelope{Trusted: true}, granted: map[string][]smtp.Domain{"v": {"sub.example.test"}}, want: true},
+		{name: "no tenant, a domain of one below the key's", from: "a@sub.example.test", e: mail.Envelope{Trusted: true}, granted: map[string][]smtp.Domain{"v": {"sub.example.test"}}},
+		{name: "no tenant, a sender of such a domain", from: "a@other.test", e: mail.Envelope{Trusted: true, Sender: smtp.Address{Local: "x", Domain: "sub.example.test"}}, granted: map[string][]smtp.Domain{"v": {"sub.example.test"}}},
 		{name: "a tenant, a domain of none", from: "a@example.test", e: mail.Envelope{Trusted: true, Tenant: "t"}, granted: map[string][]smtp.Domain{"t": {"sub.example.test"}}},
 		{name: "a tenant without a domain", from: "a@example.test", e: mail.Envelope{Trusted: true, Tenant: "t"}, granted: map[string][]smtp.Domain{"t": nil}},
 		{name: "a tenant that is gone", from: "a@example.test", e: mail.Envelope{Trusted: true, Tenant: "t"}, granted: map[string][]smtp.Domain{}},
