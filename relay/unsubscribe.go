@@ -46,17 +46,12 @@ func (l *leaving) Open(token string) (mail.Reference, error) { return l.returns.
 // was asked for. The record comes first: it may stand twice, under one event id, but
 // never be missing. A link that is followed again and again writes nothing.
 func (l *leaving) Unsubscribe(ctx context.Context, r mail.Reference) (again bool, err error) {
-	e, there, err := l.list.Find(r.Recipient, r.Tenant, "")
-	if err != nil {
-		return false, err
-	}
-	if there && e.Reason == suppress.Unsubscribe {
-		return true, nil
+	wish := suppress.Fact{Recipient: r.Recipient, Tenant: r.Tenant, Reason: suppress.Unsubscribe, Rule: "one-click", Message: r.ID.String()}
+	if again, err = l.list.Stands(wish); again || err != nil {
+		return again, err
 	}
 	l.record.Record(optOut(r, time.Now()))
-	return false, l.list.Suppress(ctx, suppress.Fact{
-		Recipient: r.Recipient, Tenant: r.Tenant, Reason: suppress.Unsubscribe, Rule: "one-click", Message: r.ID.String(),
-	})
+	return false, l.list.Suppress(ctx, wish)
 }
 
 // optOut is a wish in the form of a complaint of that type, which readers of the

@@ -164,8 +164,12 @@ func (e *Entry) InForce(now time.Time) bool {
 }
 
 // Yields reports whether an entry in force makes way for another of its key
-// that nobody insists on.
-func (e *Entry) Yields(to *Entry) bool { return to.Reason.weight() > e.Reason.weight() }
+// that nobody insists on. What an operator set for a time does for the owner's wish, if
+// that lasts longer: it must not end with the other.
+func (e *Entry) Yields(to *Entry) bool {
+	outlasts := !e.Expires.IsZero() && (to.Expires.IsZero() || to.Expires.After(e.Expires))
+	return to.Reason.weight() > e.Reason.weight() || to.Reason == Unsubscribe && e.Reason != Unsubscribe && outlasts
+}
 
 // Check brings the texts of an entry within their limits, and says what is wrong
 // with it otherwise.

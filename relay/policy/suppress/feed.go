@@ -57,6 +57,21 @@ func (l *List) Suppress(ctx context.Context, f Fact) error {
 	}
 }
 
+// Stands reports that Suppress would change nothing, since an entry that a fact would
+// make, or one that weighs no less, is in force for the very address and scope.
+func (l *List) Stands(f Fact) (bool, error) {
+	now := time.Now()
+	n, err := l.note(f, now)
+	if err != nil {
+		return false, err
+	}
+	e, ok, err := l.store.Get(n.entry.Key)
+	if err != nil {
+		return false, fmt.Errorf("suppression list: %w", err)
+	}
+	return ok && e.InForce(now) && !e.Yields(&n.entry), nil
+}
+
 // note turns a fact into an entry to be.
 func (l *List) note(f Fact, now time.Time) (note, error) {
 	if !named(f.Tenant) {

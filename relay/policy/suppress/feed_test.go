@@ -92,6 +92,49 @@ func TestSuppress(t *testing.T) {
 	})
 }
 
+// A wish that is repeated changes nothing, whatever else stops mail to the address; and
+// it does not end with what an operator set for a time.
+func TestWishStands(t *testing.T) {
+	run(t, suppress.Config{Own: []smtp.Domain{"ours.test"}, Transactional: []string{"bank"}}, func(r *rig) {
+		r.add(
+			entry(t, "global@a.test", "", "", suppress.Returned),
+			entry(t, "manual@a.test", "shop", "", suppress.Manual),
+		)
+		week := entry(t, "week@a.test", "shop", "", suppress.Manual)
+		week.Expires = time.Now().Add(7 * 24 * time.Hour)
+		r.add(week)
+		for _, c := range []struct {
+			to, tenant string
+			before     bool
+		}{
+			{"new@a.test", "shop", false},
+			{"global@a.test", "shop", false},
+			{"new@a.test", "bank", false},
+			{"me@ours.test", "shop", false},
+			{"week@a.test", "shop", false},
+			{"manual@a.test", "shop", true}, // never ends
+		} {
+			wish := suppress.Fact{Recipient: address(c.to), Tenant: c.tenant, Reason: suppress.Unsubscribe}
+			if stands, err := r.Stands(wish); err != nil || stands != c.before {
+				t.Errorf("%s of %s before: %v %v", c.to, c.tenant, stands, err)
+			}
+			if err := r.Suppress(r.t.Context(), wish); err != nil {
+				t.Fatal(err)
+			}
+			if stands, err := r.Stands(wish); err != nil || !stands {
+				t.Errorf("%s of %s after: %v %v", c.to, c.tenant, stands, err)
+			}
+		}
+		time.Sleep(30 * 24 * time.Hour)
+		if got := r.stopped("week@a.test", "shop", ""); got != suppress.Unsubscribe {
+			t.Errorf("a month later: %v", got)
+		}
+		if got := r.stopped("manual@a.test", "shop", ""); got != suppress.Manual {
+			t.Errorf("what an operator set for good: %v", got)
+		}
+	})
+}
+
 // What was heard before the end is kept.
 func TestEnd(t *testing.T) {
 	var after func() int

@@ -66,7 +66,10 @@ func (l *List) Find(a smtp.Address, tenant, campaign string) (e Entry, stopped b
 	}
 	conf := l.config.Load()
 	full, err := NewKey(a, tenant, campaign)
-	if errors.Is(err, ErrScope) { // of a header; entries cannot have it, either
+	if errors.Is(err, ErrScope) { // no entry has such a campaign; others of its tenant do
+		full, err = NewKey(a, tenant, "")
+	}
+	if errors.Is(err, ErrScope) {
 		full, err = NewKey(a, "", "")
 	}
 	if err != nil || slices.Contains(conf.Own, full.Domain) {

@@ -50,6 +50,8 @@ func TestScopes(t *testing.T) {
 			{"x@less.test", "shop", "spring", suppress.Returned},
 			{"me@ours.test", "", "", 0},
 			{"all@a.test", "\x00", "", suppress.Manual}, // what no entry can name is no way round
+			{"tenant@a.test", "shop", "\x00", suppress.Complaint},
+			{"tenant@a.test", "shop", strings.Repeat("x", 200), suppress.Complaint},
 		} {
 			if got := r.stopped(c.to, c.tenant, c.campaign); got != c.want {
 				t.Errorf("%s of %q %q: %v, want %v", c.to, c.tenant, c.campaign, got, c.want)
