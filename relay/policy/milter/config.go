@@ -48,7 +48,7 @@ type Filter struct {
 	End     time.Duration // bound of the answer to the end of the message, and between signs of progress; 0: 60 s
 
 	MaxSize        int64 // longer messages pass unseen, in octets; 0: no limit
-	MaxConnections int   // talks at a time; more wait for Connect at most; 0: 50
+	MaxConnections int   // talks at a time, half of them about mail of who may not relay; more wait for Connect at most; 0: 50
 	MaxHeaders     int   // fields that it may add or change in one message; 0: 50
 	MaxHeaderSize  int   // octets of all of them; 0: 64 KiB
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"tenma/relay/mail"
 	wire "tenma/relay/wire/milter"
 )
 
@@ -43,6 +44,10 @@ type server struct {
 	Filter
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 	slots chan struct{} // one token per talk
+	// strangers has one token per talk about mail of who may not relay. They get half of
+	// the slots: a talk lasts for as long as a large message takes to arrive, and they
+	// may take their time to keep our own mail out.
+	strangers chan struct{}
 
 	mu     sync.Mutex
 	idle   []*conn // guarded by mu; the one used last is at the end
@@ -54,29 +59,52 @@ type server struct {
 
 func newServer(f Filter, dial func(ctx context.Context, network, address string) (net.Conn, error)) *server {
 	f = f.withDefaults()
-	return &server{Filter: f, dial: dial, slots: make(chan struct{}, f.MaxConnections)}
+	return &server{
+		Filter: f, dial: dial,
+		slots: make(chan struct{}, f.MaxConnections), strangers: make(chan struct{}, max(f.MaxConnections/2, 1)),
+	}
 }
 
-// enter waits for its turn to talk to the filter; leave ends it.
-func (s *server) enter(ctx context.Context) error {
+// enter waits for the turn of a message to be talked about; leave ends it.
+func (s *server) enter(ctx context.Context, e *mail.Envelope) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Connect, errBusy)
+	defer cancel()
+	if !e.Trusted {
+		if err := wait(ctx, s.strangers); err != nil {
+			return err
+		}
+	}
+	err := wait(ctx, s.slots)
+	if err != nil && !e.Trusted {
+		<-s.strangers
+	}
+	return err
+}
+
+func (s *server) leave(e *mail.Envelope) {
+	<-s.slots
+	if !e.Trusted {
+		<-s.strangers
+	}
+}
+
+// errBusy is the failure of a filter that was talked to too much.
+var errBusy = errors.New("as many talks are under way as there may be at a time, and none ended in time")
+
+// wait puts a token into slots.
+func wait(ctx context.Context, slots chan struct{}) error {
 	select {
-	case s.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return nil
 	default:
 	}
-	timer := time.NewTimer(s.Connect)
-	defer timer.Stop()
 	select {
-	case s.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return nil
-	case <-timer.C:
-		return fmt.Errorf("%d talks are under way, and none ended within %v", cap(s.slots), s.Connect)
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
-
-func (s *server) leave() { <-s.slots }
 
 // get gives a connection, a kept one where fresh is not demanded.
 func (s *server) get(ctx context.Context, fresh bool) (*conn, error) {

@@ -150,10 +150,10 @@ func (a *Adviser) Inspect(ctx context.Context, msg Message, body []byte) Verdict
 // whole is one talk from beginning to end. A kept connection may have been closed by
 // the filter in the meantime: then the talk is held once more on a new one.
 func (s *server) whole(ctx context.Context, m *message, body []byte) (outcome, error) {
-	if err := s.enter(ctx); err != nil {
+	if err := s.enter(ctx, m.envelope); err != nil {
 		return outcome{}, err
 	}
-	defer s.leave()
+	defer s.leave(m.envelope)
 	for fresh := false; ; fresh = true {
 		t, err := s.open(ctx, m, fresh)
 		if err != nil {
@@ -196,11 +196,11 @@ func (a *Adviser) Begin(ctx context.Context, msg Message) *Inspection {
 		p := &pending{s: s}
 		i.talks = append(i.talks, p)
 		p.timed(func() {
-			if p.err = s.enter(ctx); p.err != nil {
+			if p.err = s.enter(ctx, msg.Envelope); p.err != nil {
 				return
 			}
 			if p.t, p.err = s.open(ctx, j.m, true); p.err != nil {
-				s.leave()
+				s.leave(msg.Envelope)
 			}
 		})
 	}
@@ -222,7 +222,7 @@ func (i *Inspection) Write(b []byte) {
 			continue
 		}
 		if p.s.MaxSize > 0 && i.size > p.s.MaxSize {
-			p.close()
+			p.close(i.m.envelope)
 			i.a.deps.Metrics.Count(p.s.Name, "skipped")
 			continue
 		}
@@ -231,10 +231,10 @@ func (i *Inspection) Write(b []byte) {
 }
 
 // close ends a talk before its time.
-func (p *pending) close() {
+func (p *pending) close(e *mail.Envelope) {
 	if p.t != nil {
 		p.t.abort()
-		p.s.leave()
+		p.s.leave(e)
 		p.t = nil
 	}
 }
@@ -245,7 +245,7 @@ func (i *Inspection) End() Verdict {
 		switch {
 		case p.t == nil && p.err == nil: // skipped
 		case i.verdict.final():
-			p.close()
+			p.close(i.m.envelope)
 		default:
 			i.end(p)
 		}
@@ -258,7 +258,7 @@ func (i *Inspection) end(p *pending) {
 	var o outcome
 	if p.t != nil {
 		p.timed(func() { o, p.err = p.t.end(i.m) })
-		p.s.leave()
+		p.s.leave(i.m.envelope)
 		p.t = nil
 	}
 	i.a.deps.Metrics.Waited(p.s.Name, p.waited.Seconds())
@@ -268,7 +268,7 @@ func (i *Inspection) end(p *pending) {
 // Abort ends all talks: the message has not come to its end.
 func (i *Inspection) Abort() {
 	for _, p := range i.talks {
-		p.close()
+		p.close(i.m.envelope)
 	}
 }
 

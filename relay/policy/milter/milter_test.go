@@ -340,6 +340,33 @@ func TestSlots(t *testing.T) {
 	})
 }
 
+// Messages of strangers that come slowly take half of the turns: our own mail passes.
+func TestStrangersSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(f *Filter) { f.MaxConnections = 4 }, &fake{})
+		stranger, own := envelope(), envelope()
+		stranger.Trusted, own.Trusted = false, true
+		var slow []*Inspection
+		for range 4 {
+			slow = append(slow, r.Begin(t.Context(), about(stranger)))
+		}
+		for range 3 {
+			if v := r.inspect(t, own, false); v.Refuse != nil {
+				t.Errorf("our own: %q", refusal(v))
+			}
+		}
+		if v := r.inspect(t, stranger, false); !strings.HasPrefix(refusal(v), "451") {
+			t.Errorf("one stranger more: %q", refusal(v))
+		}
+		for _, i := range slow {
+			i.Abort()
+		}
+		if v := r.inspect(t, stranger, false); v.Refuse != nil {
+			t.Errorf("a stranger when they are gone: %q", refusal(v))
+		}
+	})
+}
+
 // Whose mail a filter sees, and how large.
 func TestScope(t *testing.T) {
 	stranger, own := envelope(), envelope()
