@@ -257,7 +257,7 @@ func (r *Relay) newStages(o Options, m *metrics.Set) error {
 	})
 	local := &ending{adviser: r.returns, desk: r.desk, mailboxes: r.mailbox.Deliver}
 	r.queue = queue.New(c.Queue, queue.Deps{
-		Spool: r.spool, Router: r.router, Remote: r.suppress.Guarding(r.delivery.Deliver), Local: local.deliver, Signer: r.signer,
+		Spool: r.spool, Router: r.router, Remote: r.suppress.Guarding(r.delivery.Deliver), Local: r.suppress.Guarding(local.deliver), Signer: r.signer,
 		Returner: &returner{r.composer, r.returns}, Classify: &r.replies, Record: r.suppress.Listen(r.maillog), Metrics: m.Queue, Log: o.Log, Seed: o.Seed + 1,
 	})
 	r.intake = intake.New(c.Intake, intake.Deps{

@@ -31,7 +31,7 @@ type Config struct {
 	// Transactional names tenants whose mail people have no choice about (a
 	// password, an invoice): a wish to be left alone does not stop it.
 	Transactional []string
-	// Own are the domains whose mail comes to us: nothing is suppressed there.
+	// Own are the domains whose mail comes to us: nothing but unsubscriptions counts there.
 	Own []smtp.Domain
 }
 

@@ -72,9 +72,10 @@ func (l *List) Find(a smtp.Address, tenant, campaign string) (e Entry, stopped b
 	if errors.Is(err, ErrScope) {
 		full, err = NewKey(a, "", "")
 	}
-	if err != nil || slices.Contains(conf.Own, full.Domain) {
-		return e, false, nil // the postmaster without a domain, or mail to ourselves
+	if err != nil {
+		return e, false, nil // the postmaster without a domain
 	}
+	own := slices.Contains(conf.Own, full.Domain)
 	now := time.Now()
 	for domain := range c.kinds {
 		for scope := range c.kinds[domain] {
@@ -87,7 +88,10 @@ func (l *List) Find(a smtp.Address, tenant, campaign string) (e Entry, stopped b
 			case err != nil:
 				l.metrics.Errors.Inc()
 				return e, false, fmt.Errorf("suppression list: %w", err)
-			case ok && e.InForce(now) && !(e.Reason == Unsubscribe && slices.Contains(conf.Transactional, tenant)):
+			case !ok || !e.InForce(now):
+			case own && e.Reason != Unsubscribe: // our own mailboxes come and go
+			case e.Reason == Unsubscribe && slices.Contains(conf.Transactional, tenant):
+			default:
 				return e, true, nil
 			}
 		}

@@ -25,6 +25,7 @@ func TestScopes(t *testing.T) {
 			entry(t, "some.test", "shop", "", suppress.Returned),
 			entry(t, "less.test", "shop", "spring", suppress.Returned),
 			entry(t, "me@ours.test", "", "", suppress.Manual),
+			entry(t, "left@ours.test", "shop", "", suppress.Unsubscribe),
 		)
 		for _, c := range []struct {
 			to, tenant, campaign string
@@ -49,6 +50,8 @@ func TestScopes(t *testing.T) {
 			{"x@less.test", "shop", "", 0},
 			{"x@less.test", "shop", "spring", suppress.Returned},
 			{"me@ours.test", "", "", 0},
+			{"left@ours.test", "shop", "", suppress.Unsubscribe}, // who is here may leave, too
+			{"left@ours.test", "", "", 0},
 			{"all@a.test", "\x00", "", suppress.Manual}, // what no entry can name is no way round
 			{"tenant@a.test", "shop", "\x00", suppress.Complaint},
 			{"tenant@a.test", "shop", strings.Repeat("x", 200), suppress.Complaint},
