@@ -34,6 +34,8 @@ type Classifier struct {
 	vague  []rule // those with text that count only if no other does
 	plain  []rule
 	memo   memo
+
+	phrases int // that the rules have, all together
 }
 
 // Outcome is Classify for the outcome of an attempt. What was sent, and what was

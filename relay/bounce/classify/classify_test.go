@@ -178,6 +178,38 @@ from = "remote"
 	}
 }
 
+// A phrase stands for as many as its words in braces make it: those of the site and
+// those of the program.
+func TestWords(t *testing.T) {
+	const rule = "[[rule]]\nname = \"ours\"\nclass = \"BadDomain\"\nseverity = \"soft\"\naction = \"retry\"\n"
+	c, err := Load("[words]\npigeon = [\"dove\", \"\", \"rock dove\"]\n" + rule + "text = [\"no {pigeon} loft\", \"{mailbox} flew\"]\nnot = [\"white {pigeon}\"]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		"no dove loft": true, "no rock dove loft": true, "no loft": true, "mail box flew": true,
+		"no raven loft": false, "dove loft": false, "raven flew": false, "no loft for a white dove": false,
+	} {
+		if d := c.Classify(Reply{Code: 450, Text: text}); (d.Rule == "ours") != want {
+			t.Errorf("%q: %+v", text, d)
+		}
+	}
+	ten := "[words]\nw = [" + strings.Repeat("\"w\",", 10) + "]\n" + rule
+	if _, err := Load(ten + "text = [\"{w}{w}{w}\"]"); err != nil {
+		t.Error(err)
+	}
+	for text, want := range map[string]string{
+		"text = [\"{raven}\"]":      `there are no [words] "raven"`,
+		"text = [\"{w\"]":           `there are no [words] "w"`,
+		"text = [\"{w}{w}{w}{w}\"]": "more than 1000",
+		"text = [" + strings.Repeat("\"{w}{w}{w}\",", 101) + "]": "at most 100000 phrases",
+	} {
+		if _, err := Load(ten + text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestLoadErrors(t *testing.T) {
 	head := "[[rule]]\nname = \"x\"\nclass = \"SpamBlock\"\nseverity = \"soft\"\naction = \"retry\"\n"
 	for text, want := range map[string]string{
@@ -227,6 +259,7 @@ func FuzzClassify(f *testing.F) {
 func FuzzLoad(f *testing.F) {
 	f.Add("without = [\"greylisted\"]\n[[rule]]\nname = \"a\"\nclass = \"QuotaIssues\"\nseverity = \"soft\"\naction = \"retry\"\ntext = [\"^no * room\", \"@\"]\nnot = [\"x\"]\nstatus = [\"x.2.x\"]\ncode = [\"45x\"]\n")
 	f.Add("[[rule]]\nname = \"b\"\nclass = \"BadDomain\"\nseverity = \"hard\"\naction = \"bounce\"\nwordless = true\nfrom = \"ours\"\n")
+	f.Add("[words]\nw = [\"\", \"a\"]\n[[rule]]\nname = \"c\"\nclass = \"SpamBlock\"\nseverity = \"block\"\naction = \"reroute\"\ntext = [\"no {w} {mailbox}\", \"{w}{w}\"]\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := Load(text)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	_ "embed" // rules.toml
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,8 @@ var embedded string
 type file struct {
 	Without []string    `toml:"without"` // names of the program's own rules that do not count
 	Rules   []ruleEntry `toml:"rule"`
+	// Words are what "{name}" stands for in a phrase.
+	Words map[string][]string `toml:"words"`
 }
 
 // ruleEntry is a [[rule]]. All conditions that are given must hold; of a list,
@@ -43,6 +46,8 @@ type ruleEntry struct {
 const (
 	MaxFile  = 1 << 20 // octets
 	maxRules = 10_000
+	// maxPhrases is how many phrases there may be, and how many one may stand for.
+	maxPhrases, maxVariants = 100_000, 1_000
 )
 
 // Config is what a Classifier is told.
@@ -74,9 +79,11 @@ func Load(text string) (*Classifier, error) {
 	for _, name := range own.Without {
 		left[name] = true
 	}
+	words := maps.Clone(builtIn.Words) // a site's rules may use both
+	maps.Copy(words, own.Words)
 	c := &Classifier{}
 	for i := range own.Rules {
-		if err := c.add(&own.Rules[i]); err != nil {
+		if err := c.add(&own.Rules[i], words); err != nil {
 			return nil, err
 		}
 	}
@@ -86,7 +93,7 @@ func Load(text string) (*Classifier, error) {
 			delete(left, r.Name)
 			continue
 		}
-		if err := c.add(r); err != nil {
+		if err := c.add(r, builtIn.Words); err != nil {
 			return nil, err
 		}
 	}
@@ -128,10 +135,13 @@ func parse(text string) (*file, error) {
 	return f, nil
 }
 
-func (c *Classifier) add(e *ruleEntry) error {
-	u, err := e.compile()
+func (c *Classifier) add(e *ruleEntry, words map[string][]string) error {
+	u, err := e.compile(words)
 	if err != nil {
 		return fmt.Errorf("rule %q: %w", e.Name, err)
+	}
+	if c.phrases += len(u.text) + len(u.not); c.phrases > maxPhrases {
+		return fmt.Errorf("rule %q: all rules together have at most %d phrases", e.Name, maxPhrases)
 	}
 	switch {
 	case e.Vague:
@@ -144,7 +154,7 @@ func (c *Classifier) add(e *ruleEntry) error {
 	return nil
 }
 
-func (e *ruleEntry) compile() (u rule, err error) {
+func (e *ruleEntry) compile(words map[string][]string) (u rule, err error) {
 	u = rule{command: e.Command, wordless: e.Wordless, diagnosis: mail.Diagnosis{Rule: e.Name}}
 	if u.diagnosis.Class, err = mail.ParseClass(e.Class); err != nil {
 		return u, err
@@ -164,10 +174,10 @@ func (e *ruleEntry) compile() (u rule, err error) {
 	default:
 		return u, fmt.Errorf(`from is "remote" or "ours", not %q`, e.From)
 	}
-	if u.text, err = phrases(e.Text); err != nil {
+	if u.text, err = phrases(e.Text, words); err != nil {
 		return u, err
 	}
-	if u.not, err = phrases(e.Not); err != nil {
+	if u.not, err = phrases(e.Not, words); err != nil {
 		return u, err
 	}
 	for _, s := range e.Status {
@@ -194,17 +204,6 @@ func (e *ruleEntry) compile() (u rule, err error) {
 		return u, errors.New("vague needs text beside it")
 	}
 	return u, nil
-}
-
-func phrases(list []string) (ps []phrase, err error) {
-	for _, s := range list {
-		p := parsePhrase(s)
-		if len(p.pieces) == 0 {
-			return nil, fmt.Errorf("the phrase %q is empty", s)
-		}
-		ps = append(ps, p)
-	}
-	return ps, nil
 }
 
 // statusPattern is an enhanced status with wild places; all wild: any status.
