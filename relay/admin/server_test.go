@@ -422,10 +422,11 @@ func TestOpenAPI(t *testing.T) {
 					body = map[bool]string{true: `{"entries":[{"address":"a@b.test"}]}`, false: `{"since":"2026-01-01T00:00:00Z"}`}[path == "/api/v1/suppressions"]
 				}
 			}
+			target := strings.NewReplacer("{id}", first.String(), "{address}", "ann@example.test", "explain", "explain?target=example.test").Replace(path)
 			if method == "delete" {
-				path += "?address=a@b.test"
+				target += "?address=a@b.test"
 			}
-			w := ask(s, strings.ToUpper(method), strings.NewReplacer("{id}", first.String(), "{address}", "ann@example.test", "explain", "explain?target=example.test").Replace(path), body, bearer, asJSON)
+			w := ask(s, strings.ToUpper(method), target, body, bearer, asJSON)
 			if w.Code != 200 {
 				t.Errorf("%s %s, as described: %d %s", method, path, w.Code, w.Body)
 				continue

@@ -110,14 +110,17 @@ func TestOneNoticeForAll(t *testing.T) {
 		r.send("a@one.test", "b@slow.test", "c@two.test")
 		pass(5*time.Hour + 30*time.Minute)
 		var told []int
+		r.back.mu.Lock()
+		times := r.back.times
 		for _, rep := range r.back.reports {
 			if rep.Action == mail.ActionDelayed {
 				told = append(told, rep.Recipient)
 			}
 		}
+		r.back.mu.Unlock()
 		slices.Sort(told)
-		if !slices.Equal(told, []int{0, 1, 2}) || r.back.times != 1 {
-			t.Errorf("%v were told of, in %d notices", told, r.back.times)
+		if !slices.Equal(told, []int{0, 1, 2}) || times != 1 {
+			t.Errorf("%v were told of, in %d notices", told, times)
 		}
 		pass(24 * time.Hour)
 		if tries.Load() != 1 || r.spool.left() != 0 {
