@@ -5,8 +5,10 @@
 //
 //  1. ingress (SMTP) checks who may send what to whom and hands envelope and
 //     body to intake.
-//  2. intake is the only door: loop check, Received field. It writes one spool
-//     entry and returns when that entry is on stable storage. Only then does
+//  2. intake is the only door: loop check, whose mail it is and who may send as
+//     whom, verdicts and mail filters, Received field. It writes one spool entry,
+//     or one for each recipient where their copies differ (a return path, a link
+//     to unsubscribe), and returns when all is on stable storage. Only then does
 //     the client hear 250. A full or sick spool is a 452, never a lie.
 //  3. spool hands the entry to queue through Feed: when it is new, after a
 //     restart, and when a deferred one falls due. One code path.
@@ -28,6 +30,9 @@
 //
 // Mail about our mail ends here too: reports that come back to signed return
 // paths, complaints. It takes the same road to bounce/returned, which reads it.
+//
+// Before delivery, and before mailbox, stands the suppression list: recipients who
+// are on it fail there (policy/suppress).
 //
 // # The promises
 //

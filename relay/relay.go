@@ -240,7 +240,6 @@ func onlyWith[L any](listeners []L, run func(context.Context) error) func(contex
 	return func(ctx context.Context) error { <-ctx.Done(); return nil }
 }
 
-// close ends what has no Run of its own to end it.
 // runCertificates obtains and renews certificates where listeners show any.
 func (r *Relay) runCertificates(ctx context.Context) error {
 	if r.acme == nil {
@@ -250,6 +249,7 @@ func (r *Relay) runCertificates(ctx context.Context) error {
 	return r.acme.Run(ctx)
 }
 
+// close ends what has no Run of its own to end it.
 func (r *Relay) close() error {
 	r.milter.Close()
 	// A sick store is left as it is: closing would write (spool/doc.go).

@@ -6,7 +6,7 @@
 // was nor for whom. So a message to one recipient is sent with a return path of
 // its own (known as VERP), which names both:
 //
-//	04DKE...@r.sender.test
+//	04dke...@r.sender.test
 //
 // The part before the @ is a token (token.go). It is signed, so nobody can make
 // one, and what arrives at such a domain is taken only with one that verifies.
