@@ -264,7 +264,7 @@ func (r *reception) draft() ([]entry, error) {
 	if r.err == nil {
 		r.conclude()
 	}
-	if r.err != nil || r.judgement.Discard {
+	if r.chargePrefixes(); r.err != nil || r.judgement.Discard {
 		return nil, r.err
 	}
 	d := spool.Draft{}

@@ -38,6 +38,16 @@ func (r *reception) ask(h header.Section) {
 	}
 }
 
+// chargePrefixes charges for what each copy has in front of the body besides our own
+// few fields: what inspections said, and a header section that is kept apart. Both
+// stand in the envelope and in its stored form; with a thousand recipients the longest
+// section would take half a gigabyte.
+func (r *reception) chargePrefixes() {
+	if len(r.forms) > 0 {
+		r.charge(2 * int64(len(r.e.Recipients)) * int64(len(r.judgement.Header)+len(r.own)))
+	}
+}
+
 // entries makes what the spool gets of a message whose first entry is begun: that
 // alone, or one for each recipient over the one body that the first brings. All
 // are stored in one Commit, so that a 250 is for all of them, and a dedupe key of

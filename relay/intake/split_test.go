@@ -147,6 +147,26 @@ func TestSplitIsCharged(t *testing.T) {
 	}
 }
 
+// So is a long header section that each of them has in front of its body.
+func TestSplitPrefixIsCharged(t *testing.T) {
+	for to, want := range map[int]string{2: "", 100: "452"} {
+		s, _, _ := rig(Config{Memory: 4 << 20})
+		s.deps.PerRecipient, s.deps.Inspectors = []PerRecipient{&personal{name: "X"}}, []Inspector{&editor{}}
+		e := envelope()
+		e.Trusted = true
+		for len(e.Recipients) < to {
+			e.Recipients = append(e.Recipients, e.Recipients[0])
+		}
+		_, err := s.Accept(t.Context(), e, pieces{text: strings.Repeat("Long: "+strings.Repeat("x", 90)+"\r\n", 1000) + large, size: 4096})
+		if got := fmt.Sprint(err); want == "" && err != nil || !strings.Contains(got, want) {
+			t.Errorf("%d recipients: %v, want %q", to, err, want)
+		}
+		if held := s.held.Load(); held != 0 {
+			t.Errorf("%d octets are still charged", held)
+		}
+	}
+}
+
 // Fields for all stand in front of each copy, and of a message that is one.
 func TestFields(t *testing.T) {
 	for _, one := range []*personal{{never: true}, {name: "X-One"}} {
