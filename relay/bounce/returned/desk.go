@@ -158,6 +158,7 @@ func (d *Desk) passOn(ctx context.Context, l *letter) (string, error) {
 	e := *l.Envelope
 	e.Recipients = []mail.Recipient{{Address: to, Notify: mail.NotifyNever}}
 	e.Prefix, e.Submission, e.Expire = l.Header, false, time.Time{}
+	e.ReturnPath, e.Batch = smtp.Address{}, spool.ID{} // ours, where it came from one of us: it is no copy any more
 	key := l.ID.String() + " " + strconv.Itoa(l.place) + " postmaster"
 	switch err := d.deps.Outbox.Send(ctx, key, &e, body); {
 	case errors.Is(err, spool.ErrDuplicate):

@@ -104,7 +104,7 @@ func (c counted) Read(p []byte) (int, error) {
 // take has a message for some addresses read, and gives what became of it.
 func (r *rig) take(text string, to ...smtp.Address) []mail.Outcome {
 	r.t.Helper()
-	a := &mail.Attempt{ID: spool.NewID(time.Now(), [10]byte{2}), Number: 1, Route: mail.Route{Domain: "r.sender.test", Lane: "x->(returns)"}, Envelope: &mail.Envelope{}}
+	a := &mail.Attempt{ID: spool.NewID(time.Now(), [10]byte{2}), Number: 1, Route: mail.Route{Domain: "r.sender.test", Lane: "x->(returns)"}, Envelope: &mail.Envelope{ReturnPath: address("0"), Batch: spool.ID{1}}}
 	a.Header = []byte("Received: by us\r\n")
 	for i, one := range to {
 		a.Envelope.Recipients = append(a.Envelope.Recipients, mail.Recipient{Address: one})
@@ -309,7 +309,7 @@ func TestPassedOn(t *testing.T) {
 			t.Errorf("%d sent on: %q", len(r.sent), r.body)
 		}
 		for _, e := range r.sent {
-			if to := e.Recipients[0]; to.Address.String() != "postmaster@sender.test" || to.Notify != mail.NotifyNever || string(e.Prefix) != "Received: by us\r\n" {
+			if to := e.Recipients[0]; to.Address.String() != "postmaster@sender.test" || to.Notify != mail.NotifyNever || !e.ReturnPath.IsNull() || !e.Batch.IsZero() || string(e.Prefix) != "Received: by us\r\n" {
 				t.Errorf("%+v", e)
 			}
 		}
