@@ -339,6 +339,19 @@ type fakeReturner struct {
 	fail    error
 }
 
+// told gives the reports so far.
+func (f *fakeReturner) told() []mail.Report {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.reports)
+}
+
+func (f *fakeReturner) asked() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.times
+}
+
 func (f *fakeReturner) Compose(_ context.Context, id spool.ID, e *mail.Envelope, _ *mail.State, rs []mail.Report, open func(context.Context) (spool.Body, error)) ([]spool.Draft, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -49,10 +49,10 @@ func TestDelayIsToldAtRest(t *testing.T) {
 		if least := all - len(untold) - r.log.count(mail.EventTransientFailure); least < 200 || told < least || told > least+10 {
 			t.Errorf("%d told, %d were never tried", told, least)
 		}
-		if len(r.back.reports) != told {
-			t.Errorf("%d reports of %d delays", len(r.back.reports), told)
+		if len(r.back.told()) != told {
+			t.Errorf("%d reports of %d delays", len(r.back.told()), told)
 		}
-		for _, rep := range r.back.reports {
+		for _, rep := range r.back.told() {
 			if rep.Action != mail.ActionDelayed || rep.Outcome.Reply.Text != "no connection" || rep.Outcome.Host != "mx" || rep.WillRetry.IsZero() {
 				t.Fatalf("%+v", rep)
 			}
@@ -110,17 +110,14 @@ func TestOneNoticeForAll(t *testing.T) {
 		r.send("a@one.test", "b@slow.test", "c@two.test")
 		pass(5*time.Hour + 30*time.Minute)
 		var told []int
-		r.back.mu.Lock()
-		times := r.back.times
-		for _, rep := range r.back.reports {
+		for _, rep := range r.back.told() {
 			if rep.Action == mail.ActionDelayed {
 				told = append(told, rep.Recipient)
 			}
 		}
-		r.back.mu.Unlock()
 		slices.Sort(told)
-		if !slices.Equal(told, []int{0, 1, 2}) || times != 1 {
-			t.Errorf("%v were told of, in %d notices", told, times)
+		if !slices.Equal(told, []int{0, 1, 2}) || r.back.asked() != 1 {
+			t.Errorf("%v were told of, in %d notices", told, r.back.asked())
 		}
 		pass(24 * time.Hour)
 		if tries.Load() != 1 || r.spool.left() != 0 {

@@ -83,8 +83,8 @@ func TestDelete(t *testing.T) {
 		if d, b, left := r.log.count(mail.EventDelivery), r.log.count(mail.EventAdminBounce), r.spool.left(); d != 1 || b != 19 || left != 0 {
 			t.Errorf("%d delivered, %d removed, %d left", d, b, left)
 		}
-		if len(r.back.reports) != 0 {
-			t.Errorf("reports: %v", r.back.reports)
+		if len(r.back.told()) != 0 {
+			t.Errorf("reports: %v", r.back.told())
 		}
 		pass(time.Hour)
 		if r.tries.Load() != 2 {

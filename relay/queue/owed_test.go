@@ -52,8 +52,8 @@ func TestOwedStays(t *testing.T) {
 		}
 		r.back.setFail(nil)
 		pass(time.Minute)
-		if r.spool.left() != 0 || len(r.back.reports) != 1 || r.back.reports[0].Recipient != 0 {
-			t.Errorf("%d left, %+v", r.spool.left(), r.back.reports)
+		if r.spool.left() != 0 || len(r.back.told()) != 1 || r.back.told()[0].Recipient != 0 {
+			t.Errorf("%d left, %+v", r.spool.left(), r.back.told())
 		}
 		if n := r.log.count(mail.EventBounce); n != 1 {
 			t.Errorf("%d records of the failure", n)
@@ -77,8 +77,8 @@ func TestOwedAndDelete(t *testing.T) {
 			t.Fatalf("deleted %d, %v", n, err)
 		}
 		pass(time.Minute)
-		if r.spool.left() != 0 || len(r.back.reports) != 1 {
-			t.Errorf("%d left, %+v", r.spool.left(), r.back.reports)
+		if r.spool.left() != 0 || len(r.back.told()) != 1 {
+			t.Errorf("%d left, %+v", r.spool.left(), r.back.told())
 		}
 		if b, d := r.log.count(mail.EventBounce), r.log.count(mail.EventAdminBounce); b != 1 || d != 1 {
 			t.Errorf("%d failures, %d deletions", b, d)
@@ -133,7 +133,7 @@ func TestEveryRecipientOnce(t *testing.T) {
 					failed[ev.Recipient] = ev.Kind != mail.EventDelivery
 				}
 			}
-			for _, rep := range r.back.reports {
+			for _, rep := range r.back.told() {
 				told[fmt.Sprint(rep.Recipient, rep.Action)]++
 			}
 			for i := range e.Recipients {

@@ -59,10 +59,10 @@ func TestGreylistedForFiveDays(t *testing.T) {
 		if n := len(at); n < 119 || n > 123 {
 			t.Errorf("%d attempts", n)
 		}
-		if r.log.count(mail.EventDelayed) != 1 || r.log.count(mail.EventExpiration) != 1 || len(r.back.reports) != 2 {
-			t.Errorf("%d delayed, %d expired, %d reports", r.log.count(mail.EventDelayed), r.log.count(mail.EventExpiration), len(r.back.reports))
+		if r.log.count(mail.EventDelayed) != 1 || r.log.count(mail.EventExpiration) != 1 || len(r.back.told()) != 2 {
+			t.Errorf("%d delayed, %d expired, %d reports", r.log.count(mail.EventDelayed), r.log.count(mail.EventExpiration), len(r.back.told()))
 		}
-		if last := r.back.reports[1]; last.Action != mail.ActionFailed || last.Outcome.Reply.Text != "greylisted" || last.Outcome.Host != "mx" {
+		if last := r.back.told()[1]; last.Action != mail.ActionFailed || last.Outcome.Reply.Text != "greylisted" || last.Outcome.Host != "mx" {
 			t.Errorf("the last report is %+v", last)
 		}
 		if r.spool.left() != 0 {
@@ -125,8 +125,8 @@ func TestPartialResults(t *testing.T) {
 			s.Recipients[2].Fate != mail.Deferred || s.Recipients[2].Attempts != 1 || s.Recipients[4].Fate != mail.Deferred {
 			t.Errorf("stored: %+v", s)
 		}
-		if len(r.back.reports) != 1 || r.back.reports[0].Recipient != 1 {
-			t.Errorf("reports: %+v", r.back.reports)
+		if len(r.back.told()) != 1 || r.back.told()[0].Recipient != 1 {
+			t.Errorf("reports: %+v", r.back.told())
 		}
 		pass(time.Hour)
 		if len(again) != 2 || r.spool.left() != 0 {
@@ -149,8 +149,8 @@ func TestNullSenderGetsNoDSN(t *testing.T) {
 		e.Sender.Local, e.Sender.Domain = "", ""
 		r.add(e)
 		pass(time.Second)
-		if len(r.back.reports) != 0 || r.log.count(mail.EventBounce) != 1 || r.spool.left() != 0 {
-			t.Errorf("%d reports, %d bounces, %d left", len(r.back.reports), r.log.count(mail.EventBounce), r.spool.left())
+		if len(r.back.told()) != 0 || r.log.count(mail.EventBounce) != 1 || r.spool.left() != 0 {
+			t.Errorf("%d reports, %d bounces, %d left", len(r.back.told()), r.log.count(mail.EventBounce), r.spool.left())
 		}
 		r.stop()
 	})
@@ -198,8 +198,8 @@ func TestNoRoute(t *testing.T) {
 		r.send("a@gone.test")
 		id := r.send("a@silent.test")
 		pass(time.Second)
-		if len(r.back.reports) != 1 || r.log.count(mail.EventBounce) != 1 {
-			t.Errorf("%d reports, %d bounces", len(r.back.reports), r.log.count(mail.EventBounce))
+		if len(r.back.told()) != 1 || r.log.count(mail.EventBounce) != 1 {
+			t.Errorf("%d reports, %d bounces", len(r.back.told()), r.log.count(mail.EventBounce))
 		}
 		if s := r.spool.state(id); s == nil || s.Recipients[0].Fate != mail.Deferred || s.Recipients[0].Reply.Code != 451 {
 			t.Errorf("stored: %+v", s)
@@ -229,8 +229,8 @@ func TestDiscardAndLocal(t *testing.T) {
 		if r.tries.Load() != 2 || r.log.count(mail.EventDelivery) != 3 || r.spool.left() != 0 { // the DSN is one of each
 			t.Errorf("%d attempts, %d delivered, %d left", r.tries.Load(), r.log.count(mail.EventDelivery), r.spool.left())
 		}
-		if len(r.back.reports) != 1 || r.back.reports[0].Action != mail.ActionDelivered {
-			t.Errorf("reports: %+v", r.back.reports)
+		if len(r.back.told()) != 1 || r.back.told()[0].Action != mail.ActionDelivered {
+			t.Errorf("reports: %+v", r.back.told())
 		}
 		r.stop()
 	})
@@ -421,8 +421,8 @@ func TestComposeFails(t *testing.T) {
 		r.back.fail = nil
 		r.back.mu.Unlock()
 		pass(time.Hour)
-		if r.spool.left() != 0 || len(r.back.reports) != 1 {
-			t.Errorf("%d left, %d reports", r.spool.left(), len(r.back.reports))
+		if r.spool.left() != 0 || len(r.back.told()) != 1 {
+			t.Errorf("%d left, %d reports", r.spool.left(), len(r.back.told()))
 		}
 		r.stop()
 	})
