@@ -111,6 +111,9 @@ func (x *explainer) explain(ctx context.Context, target, tenant string) (admin.E
 	if a.Fate == "deliver" || a.Fate == "defer" {
 		x.tellTLS(a)
 		x.tellSource(ctx, a)
+		if tenant == "" {
+			x.tellSigned(a)
+		}
 		x.tellLimits(a)
 	}
 	x.tellRetry(a)

@@ -11,8 +11,10 @@ import (
 
 	"tenma/relay/admin"
 	"tenma/relay/mail"
+	"tenma/relay/policy/dkim"
 	"tenma/relay/policy/tenant"
 	"tenma/relay/queue/settings"
+	"tenma/relay/wire/smtp"
 )
 
 // tellSource tells who we are to the next hop.
@@ -110,24 +112,55 @@ func (x *explainer) tellTenant(a *account, name string) error {
 		return fmt.Errorf("%s is no tenant of this relay", name)
 	}
 	a.Tenant = t.Name
-	var keys []string
-	for _, k := range x.config.DKIM.Keys {
-		keys = append(keys, string(k.Domain))
-	}
-	for _, d := range x.config.Rotation.Domains {
-		keys = append(keys, string(d.Name))
-	}
 	who := "no account is its own"
 	if len(t.Accounts) > 0 {
 		who = "it is " + strings.Join(t.Accounts, ", ")
 	}
 	a.tell("tenant", t.Name, who+"; clients name it in "+tenant.Field+" where a listener trusts that")
 	for _, d := range t.Domains {
-		signed := "signed as " + string(d)
-		if !slices.Contains(keys, string(d)) {
-			signed = "unsigned: " + string(d) + " has no [[dkim]]"
+		signed := "unsigned: no [[dkim]] is for it"
+		if by := dkim.Signs(x.signers(), x.config.DKIM.Granted, t.Name, d); by != "" {
+			signed = "signed as " + string(by)
 		}
 		a.tell("sender", string(d), "the tenant may send as any address of it and below it; "+signed)
 	}
 	return nil
+}
+
+// signers gives the domains that have keys, each once.
+func (x *explainer) signers() []smtp.Domain {
+	var all []smtp.Domain
+	for _, k := range x.config.DKIM.Keys {
+		all = append(all, k.Domain)
+	}
+	for _, d := range x.config.Rotation.Domains {
+		all = append(all, d.Name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// tellSigned tells which authors' mail bears a signature that DMARC counts, where it
+// is of no tenant.
+func (x *explainer) tellSigned(a *account) {
+	const most = 10
+	var own []string
+	held := x.signers()
+	for _, d := range held {
+		if dkim.Signs(held, x.config.DKIM.Granted, "", d) == d {
+			own = append(own, string(d))
+		}
+	}
+	more := ""
+	if len(own) > most {
+		own, more = own[:most], fmt.Sprintf(" and %d more", len(own)-most)
+	}
+	switch {
+	case len(held) == 0:
+		a.tell("signed", "nothing", "there is no [[dkim]], and large receivers take no bulk mail without a signature of From's domain: \"tenma dkim new DOMAIN\"")
+	case len(own) == 0:
+		a.tell("signed", "nothing of senders without a tenant", "every domain that has a key is some tenant's: --tenant NAME tells what of its mail is signed")
+	default:
+		a.tell("signed", "From of "+strings.Join(own, ", ")+more, "and of domains below; with another From no signature is of its domain, so that DMARC passes by SPF alone")
+	}
 }

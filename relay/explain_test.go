@@ -17,7 +17,10 @@ import (
 	"tenma/dnscache/dnstest"
 	"tenma/relay/config"
 	"tenma/relay/mail"
+	"tenma/relay/policy/dkim"
+	"tenma/relay/policy/dkim/rotation"
 	"tenma/relay/policy/route"
+	"tenma/relay/wire/smtp"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -143,5 +146,55 @@ func TestExplain(t *testing.T) {
 	}
 	if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(out.String(), "\n")); d != "" {
 		t.Errorf("-want +got (go test ./relay -run TestExplain -update writes it anew):\n%s", d)
+	}
+}
+
+// What is told of signatures is by the keys there are, and by whose they are.
+func TestExplainSigned(t *testing.T) {
+	const to = "[[route]]\ndomain = \"ip.test\"\nto = \"smtp://192.0.2.50:2525\"\n" // of which no DNS is asked
+	const keys = "[[dkim]]\ndomain = \"a.test\"\n[[dkim]]\ndomain = \"b.test\"\n"
+	for _, c := range []struct{ more, tenant, want string }{
+		{"", "", "signed nothing"},
+		{keys, "", "signed From of a.test, b.test"},
+		{keys + "[[tenant]]\nname = \"t\"\ndomains = [\"a.test\", \"x.a.test\"]\n", "", "signed From of b.test"},
+		{keys + "[[tenant]]\nname = \"t\"\ndomains = [\"a.test\", \"b.test\"]\n", "", "signed nothing of senders without a tenant"},
+		{keys + "[[tenant]]\nname = \"t\"\ndomains = [\"x.a.test\", \"a.test\"]\n", "t", "sender x.a.test signed as a.test, sender a.test signed as a.test"},
+		{keys + "[[tenant]]\nname = \"t\"\ndomains = [\"x.a.test\"]\n", "t", "sender x.a.test unsigned: no [[dkim]] is for it"},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "relay.toml")
+		if err := os.WriteFile(path, []byte(explainConfig+to+c.more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(dir, "data", "dkim"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []smtp.Domain{"a.test", "b.test"} {
+			if _, err := dkim.Generate(dkim.Ed25519, 0, rotation.Path(filepath.Join(dir, "data", "dkim"), d, "s")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		loaded, _, err := config.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := explainer{config: complete(loaded), router: route.New(loaded.Route, nil, nil)}
+		a, err := x.explain(t.Context(), "ip.test", c.tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range a.Steps {
+			switch s.Step {
+			case "signed":
+				got = append(got, "signed "+s.Found)
+			case "sender":
+				_, signed, _ := strings.Cut(s.Why, "; ")
+				got = append(got, "sender "+s.Found+" "+signed)
+			}
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%q, tenant %q: %s, not %s", c.more, c.tenant, text, c.want)
+		}
 	}
 }

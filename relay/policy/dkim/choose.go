@@ -59,6 +59,21 @@ func (s *keySet) find(d smtp.Domain) []loaded {
 	return nil
 }
 
+// Signs tells whose keys sign, as Sign chooses, what a tenant sends with an author of
+// that domain; "" for none. held are the domains that have keys, granted is as in
+// Config, tenant "" stands for clients of no tenant.
+func Signs(held []smtp.Domain, granted map[string][]smtp.Domain, tenant string, author smtp.Domain) smtp.Domain {
+	set := &keySet{domains: map[smtp.Domain][]loaded{}, granted: newGrants(granted)}
+	for _, d := range held {
+		set.domains[d] = []loaded{{Key: Key{Domain: d}}}
+	}
+	keys := set.find(author)
+	if keys == nil || !set.granted.let(&mail.Envelope{Trusted: true, Tenant: tenant}, keys[0].Domain, author) {
+		return ""
+	}
+	return keys[0].Domain
+}
+
 // maxUnaligned bounds how many domains are told of.
 const maxUnaligned = 100
 

@@ -319,6 +319,12 @@ func TestWhoIsSigned(t *testing.T) {
 			if sig != "" && !r.Wants(&c.e) {
 				t.Error("signed, yet Wants said no")
 			}
+			if c.e.Trusted && c.e.Sender.Domain == "" { // then the author alone decides
+				author, _ := header.FirstMailbox(c.from)
+				if by := Signs([]smtp.Domain{"example.test"}, c.granted, c.e.Tenant, author.Domain); (by == "example.test") != c.want {
+					t.Errorf("told as signed by %q", by)
+				}
+			}
 		})
 	}
 }
