@@ -37,6 +37,27 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+// Beside what must be hard stands what must not: half of its words are the same.
+func TestNeverHard(t *testing.T) {
+	text, err := os.ReadFile("testdata/never-hard.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, n := New(), 0
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		n++
+		if d := c.Outcome(outcome("RCPT", line)); d.Severity == mail.Hard {
+			t.Errorf("%s: %s by rule %q", line, d.Class, d.Rule)
+		}
+	}
+	if n < 40 {
+		t.Errorf("%d replies", n)
+	}
+}
+
 // outcome makes one of "OURS DNS" and "550 5.1.1 text".
 func outcome(command, text string) *mail.Outcome {
 	o := &mail.Outcome{Host: "mx.test", Command: strings.Trim(command, "-")}
