@@ -110,7 +110,7 @@ func (a *Adviser) begin(ctx context.Context, msg Message) (*judgement, []*server
 	if asked == nil {
 		return nil, nil
 	}
-	m := &message{id: msg.ID, hostname: st.hostname, envelope: e, header: parse(msg.Ahead, msg.Section)}
+	m := &message{id: msg.ID, hostname: st.hostname, envelope: e, ahead: msg.Ahead, section: msg.Section}
 	if addr := e.Client.Addr(); a.deps.Names != nil && addr.IsValid() && e.Account == "" {
 		ctx, cancel := context.WithTimeout(ctx, nameTime)
 		defer cancel()

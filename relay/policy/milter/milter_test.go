@@ -326,6 +326,9 @@ func TestSlots(t *testing.T) {
 		f := &fake{}
 		r := newRig(t, func(f *Filter) { f.MaxConnections = 1 }, f)
 		i := r.Begin(t.Context(), about(envelope()))
+		if late := r.Begin(t.Context(), about(envelope())); late.m.header != nil || i.m.header == nil {
+			t.Error("a header section is read before its turn")
+		}
 		start := time.Now()
 		if v := r.inspect(t, envelope(), false); !strings.HasPrefix(refusal(v), "451") || time.Since(start) != 5*time.Second {
 			t.Errorf("%q after %v", refusal(v), time.Since(start))

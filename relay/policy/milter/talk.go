@@ -18,7 +18,19 @@ type message struct {
 	hostname string
 	client   string // its name, "" for none
 	envelope *mail.Envelope
-	header   *fields
+	ahead    []byte // as in Message
+	section  []byte
+	header   *fields // see fields
+}
+
+// fields gives the header section in parts. It is read when it is first needed, by who
+// has a slot of the server: what is 256 KiB of short lines takes some MB as fields, which
+// a message that waits for its turn shall not.
+func (m *message) fields() *fields {
+	if m.header == nil {
+		m.header = parse(m.ahead, m.section)
+	}
+	return m.header
 }
 
 // outcome is what a filter says in the end.
@@ -153,7 +165,7 @@ func (t *talk) header(m *message) {
 		})
 	}
 	spaced := t.c.agreed.Steps&wire.LeadingSpace != 0
-	for f := range m.header.all {
+	for f := range m.fields().all {
 		t.event(wire.Header, wire.NoHeader, wire.SilentHeader, nil, func(b []byte) []byte {
 			return wire.AppendHeader(b, []byte(f.name), unfold(f.raw, spaced))
 		})

@@ -74,7 +74,7 @@ func orReply(err error, r smtp.Reply) error {
 
 // change makes all changes of one filter, or none of them.
 func (j *judgement) change(s *server, o outcome) error {
-	h, e, hold := j.m.header.clone(), *j.m.envelope, j.verdict.Hold
+	h, e, hold := j.m.fields().clone(), *j.m.envelope, j.verdict.Hold
 	var count, size int
 	for _, c := range o.changes {
 		switch c.Kind {
@@ -153,7 +153,9 @@ func (j *judgement) end() Verdict {
 	if v.Refuse != nil {
 		return *v
 	}
-	v.Added, v.Header = j.m.header.text()
+	if j.m.header != nil {
+		v.Added, v.Header = j.m.header.text()
+	}
 	log, e := j.a.deps.Log.With("id", j.m.id, "session", j.m.envelope.Session, "sender", j.m.envelope.Sender), j.m.envelope
 	switch {
 	case v.Discard != "":
