@@ -22,7 +22,7 @@ func FuzzConversation(f *testing.F) {
 		"MAIL FROM:<x@far.test> SIZE=99999999999999999999\r\nMAIL FROM:<\u009b@far.test> SMTPUTF8\r\nMAIL FROM:<x@far.test> X=1\r\n\r\n \r\nX\r\nXYZ\r\n",
 		envelope + "BDAT 1000000000000\r\nx\r\nQUIT\r\n",
 		"STARTTLS\r\nEHLO y\r\n", "AUTH PLAIN AGFubgBzZWNyZXQ=\r\n", "BDAT 0 LAST\r\nBDAT x\r\n",
-		"MAIL FROM:<\"a>b\"@c.test> SIZE=1 RET=FULL ENVID=a\r\nRCPT TO:<@r.test:bob@ours.test> NOTIFY=NEVER ORCPT=rfc822;x\r\nRCPT TO:<postmaster>\r\nDATA\r\n",
+		"MAIL FROM:<\"a>b\"@c.test> SIZE=1 RET=FULL ENVID=a\r\nRCPT TO:<@r.test:bob@ours.test> NOTIFY=NEVER ORCPT=rfc822;x\r\nRCPT TO:<postmaster> ORCPT=x-y;z\r\nDATA\r\n",
 	} {
 		f.Add(s, uint8(255), false)
 		f.Add(s, uint8(3), true)

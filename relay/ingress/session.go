@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -193,7 +194,7 @@ func (s *session) rcpt(opts *gosmtp.RcptOptions) (mail.Recipient, *smtp.Error) {
 		return r, smtp.Errorf(501, smtp.Status{5, 5, 4}, "ORCPT too long")
 	}
 	if opts.OriginalRecipient != "" {
-		r.ORcpt = strings.ToLower(string(opts.OriginalRecipientType)) + ";" + opts.OriginalRecipient
+		r.ORcpt = cmp.Or(s.conn.ORcptType(), strings.ToLower(string(opts.OriginalRecipientType))) + ";" + opts.OriginalRecipient
 	}
 	for _, n := range opts.Notify {
 		r.Notify |= notify(n)

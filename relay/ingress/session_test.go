@@ -112,6 +112,37 @@ func TestEnvelope(t *testing.T) {
 	})
 }
 
+// ORCPT of any address type is kept as it was given (RFC 3461 section 4.2).
+func TestORcptTypes(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.hello(friend)
+		c.ask("MAIL FROM:<x@far.test>", "250")
+		for _, good := range []string{
+			"<ann@ours.test> ORCPT=X400;/c+3Dde/s+3Dann/ NOTIFY=NEVER", "<ann@ours.test> NOTIFY=FAILURE orcpt=unknown;a+2Bb", "<postmaster> ORCPT=x-fax;+2B49",
+			`<"> ORCPT=x;y"@other.test> ORCPT=rfc822;b@ours.test`, "<ann@ours.test> ORCPT=UTF-8;a@ours.test",
+		} {
+			c.ask("RCPT TO:"+good, "250")
+		}
+		for _, bad := range []string{
+			"ORCPT=x400;", "ORCPT=x=400;a", "ORCPT=x+400;a+", "ORCPT=x400;a+0D+0Ab", "ORCPT=x400;a ORCPT=fax;b", "ORCPT=x400;a ORCPT=", "ORCPT=x400;" + strings.Repeat("o", 501),
+			"ORCPT=" + strings.Repeat("x", 41) + ";a",
+		} {
+			c.ask("RCPT TO:<ann@ours.test> "+bad, "501")
+		}
+		c.ask("RCPT TO:<ann@ours.test>", "250")
+		c.ask("DATA", "354")
+		c.ask("x\r\n.", "250")
+		var got []string
+		for _, r := range w.messages()[0].env.Recipients {
+			got = append(got, r.ORcpt)
+		}
+		want := []string{"X400;/c=de/s=ann/", "unknown;a+b", "x-fax;+49", "rfc822;b@ours.test", "utf-8;a@ours.test", ""}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
 func TestBadEnvelopes(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		for _, bad := range []string{

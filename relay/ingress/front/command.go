@@ -2,7 +2,11 @@ package front
 
 import (
 	"bytes"
+	"slices"
 	"strings"
+
+	"tenma/relay/wire/dsn"
+	"tenma/relay/wire/smtp"
 )
 
 // command deals with one command line: it shows it to go-smtp, or answers it.
@@ -75,17 +79,49 @@ func verbOf(word []byte) string {
 
 // showRcpt shows a RCPT. go-smtp has no word for the postmaster without a
 // domain that every server must take (RFC 5321 section 4.5.1), so it is shown
-// one; the session reads Command.
+// one; the session reads Command. Nor does it know other types of ORCPT than
+// rfc822 and utf-8, which take the same text as rfc822 (RFC 3461 section 4.2);
+// the session asks for ORcptType.
 func (c *Conn) showRcpt() {
 	const bare = "<postmaster>"
-	if i := bytes.IndexByte(c.text, '<'); i >= 0 && len(c.text) >= i+len(bare) && bytes.EqualFold(c.text[i:i+len(bare)], []byte(bare)) {
-		rest := c.text[i+len(bare):]
-		c.buf = append(append(append(c.buf[:0], c.text[:i]...), "<postmaster@localhost>"...), rest...)
-		c.buf = append(c.buf, crlf...)
-		c.shown = c.buf
-		return
+	text := c.text
+	c.kind = ""
+	if start, end := otherType(text); end > 0 {
+		c.kind = string(text[start:end])
+		text = slices.Concat(text[:start], []byte("rfc822"), text[end:])
 	}
-	c.show(c.text)
+	if i := bytes.IndexByte(text, '<'); i >= 0 && len(text) >= i+len(bare) && bytes.EqualFold(text[i:i+len(bare)], []byte(bare)) {
+		text = slices.Concat(text[:i], []byte("<postmaster@localhost>"), text[i+len(bare):])
+	}
+	c.show(text)
+}
+
+// otherType finds the address type of ORCPT in a RCPT, where it is one that
+// go-smtp does not know; end is 0 for all else, errors included.
+func otherType(line []byte) (start, end int) {
+	if bytes.IndexByte(line, ';') < 0 { // as in most
+		return 0, 0
+	}
+	_, path, _ := strings.Cut(string(line), ":")
+	_, params, err := smtp.ParsePath(strings.TrimLeft(path, " "))
+	if err != nil {
+		return 0, 0
+	}
+	at := len(line) - len(params)
+	for word := range strings.SplitSeq(params, " ") {
+		name, value, _ := strings.Cut(word, "=")
+		if strings.EqualFold(name, "ORCPT") {
+			kind, _, _ := strings.Cut(value, ";")
+			_, err := dsn.ParseORcpt(value)
+			if end > 0 || err != nil || strings.EqualFold(kind, "rfc822") || strings.EqualFold(kind, "utf-8") {
+				return 0, 0 // of several, none is to be mixed with another
+			}
+			start = at + len(name) + 1
+			end = start + len(kind)
+		}
+		at += len(word) + 1
+	}
+	return start, end
 }
 
 func hasControl(line []byte) bool {

@@ -71,6 +71,7 @@ type Conn struct {
 
 	mode  mode
 	verb  string // of the command that is being answered; "." for content
+	kind  string // of the last RCPT: ORcptType
 	hello bool   // an EHLO is wanted first: TLS has just begun
 	basic bool   // the client said HELO, not EHLO
 	mail  bool   // MAIL was accepted
@@ -419,6 +420,11 @@ func isTimeout(err error) bool {
 // its end. It is for Session.Mail and Rcpt, which read paths more exactly than
 // go-smtp does.
 func (c *Conn) Command() string { return string(c.text) }
+
+// ORcptType is the address type of ORCPT in the RCPT that is being answered, where
+// it is one that go-smtp does not know and was shown as rfc822; else "". It is an
+// atom of at most 40 octets. It is for Session.Rcpt.
+func (c *Conn) ORcptType() string { return c.kind }
 
 // Client is the address of the client, also behind a proxy; the zero value if
 // it has none.
