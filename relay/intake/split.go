@@ -8,6 +8,7 @@ import (
 	"tenma/relay/mail"
 	"tenma/relay/mail/stored"
 	"tenma/relay/wire/header"
+	"tenma/relay/wire/smtp"
 	"tenma/spool"
 )
 
@@ -78,6 +79,9 @@ func (r *reception) entries(first spool.Draft, now time.Time) []entry {
 		var fields []byte
 		for _, form := range r.forms {
 			fields = append(fields, form(d.ID, &e)...)
+		}
+		if e.Sender.IsNull() { // since an inspection changed it: stays null (RFC 5321 section 4.5.5)
+			e.ReturnPath = smtp.Address{}
 		}
 		r.finish(&e, d.ID, fields)
 		all = append(all, r.entry(d, &e))

@@ -167,6 +167,20 @@ func TestSplitPrefixIsCharged(t *testing.T) {
 	}
 }
 
+// A sender that an inspection makes the null one gets no return path.
+func TestSplitNullSender(t *testing.T) {
+	s, f, _ := rig(Config{})
+	s.deps.PerRecipient = []PerRecipient{&personal{name: "X"}}
+	s.deps.Inspectors = []Inspector{&editor{change: func(e *mail.Envelope) { e.Sender = smtp.Address{} }}}
+	if _, err := s.Accept(t.Context(), envelope(), pieces{text: small, size: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	e, err := stored.DecodeEnvelope(f.drafts[0].Envelope)
+	if err != nil || !e.ReversePath().IsNull() {
+		t.Errorf("goes out as %v, %v", e.ReversePath(), err)
+	}
+}
+
 // Fields for all stand in front of each copy, and of a message that is one.
 func TestFields(t *testing.T) {
 	for _, one := range []*personal{{never: true}, {name: "X-One"}} {
