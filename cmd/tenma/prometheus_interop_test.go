@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -170,7 +171,7 @@ func feed(ctx context.Context, t *testing.T, smtp string) {
 			to = "nobody.test"
 		}
 		v.SetDeadline(time.Now().Add(time.Minute))
-		if _, err := v.send("a@src.test", "b@"+to, "Subject: watched\r\n\r\n"+strings.Repeat("text\r\n", 100)); err != nil {
+		if _, err := v.send("a@src.test", "b"+strconv.Itoa(n)+"@"+to, "Subject: watched\r\n\r\n"+strings.Repeat("text\r\n", 100)); err != nil {
 			if ctx.Err() == nil {
 				t.Errorf("message %d: %v", n, err)
 			}
