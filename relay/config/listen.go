@@ -120,7 +120,9 @@ func (l *listenReader) modes(s *section, in *ingress.Listener, protocol string) 
 		in.BareLF = ingress.BareLF(lf)
 	}
 	s.Bool("submission", &in.Submission)
-	s.Bool("trust_tenant_header", &in.TrustTenantHeader)
+	if at := s.Bool("trust_tenant_header", &in.TrustTenantHeader); in.TrustTenantHeader && in.Submission {
+		s.Warnf(at.At, "trust_tenant_header where people submit: any account that is of no tenant may name one there, and send as its domains; keep it to listeners for programs")
+	}
 	s.Prefixes("proxy_protocol_from", &in.ProxyFrom)
 
 	if protocol != "smtp" && protocol != "lmtp" {
