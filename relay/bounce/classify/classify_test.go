@@ -215,6 +215,15 @@ func TestWords(t *testing.T) {
 			t.Errorf("%q: %+v", text, d)
 		}
 	}
+	c, err = Load("[words]\nmailbox = [\"pigeonhole\"]\n" + rule + "text = [\"odd {mailbox}\"]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{"odd pigeonhole": "ours", "odd account": "code-temporary", "no such account": "unknown-user"} {
+		if d := c.Classify(Reply{Code: 450, Text: text}); d.Rule != want {
+			t.Errorf("with words of the site's own, %q: %+v", text, d)
+		}
+	}
 	ten := "[words]\nw = [" + strings.Repeat("\"w\",", 10) + "]\n" + rule
 	if _, err := Load(ten + "text = [\"{w}{w}{w}\"]"); err != nil {
 		t.Error(err)
