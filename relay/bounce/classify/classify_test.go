@@ -219,7 +219,7 @@ func TestWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for text, want := range map[string]string{"odd pigeonhole": "ours", "odd account": "code-temporary", "undefined mailbox": "unknown-user"} {
+	for text, want := range map[string]string{"odd pigeonhole": "ours", "odd account": "code-temporary", "undefined person": "unknown-user"} {
 		if d := c.Classify(Reply{Code: 450, Text: text}); d.Rule != want {
 			t.Errorf("with words of the site's own, %q: %+v", text, d)
 		}
